@@ -1,0 +1,5 @@
+"""The job server: sockets and an event loop around the broker."""
+
+from gearcore.server.server import Server
+
+__all__ = ["Server"]

@@ -1,0 +1,83 @@
+"""One accepted socket: what comes in goes to the broker, what the broker has for it goes out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import TYPE_CHECKING, cast
+
+from gearcore._broker import Connection
+
+if TYPE_CHECKING:
+    from gearcore.server.server import Server
+
+__all__ = ["PeerProtocol"]
+
+log = logging.getLogger("gearcore.server")
+
+
+class PeerProtocol(asyncio.BufferedProtocol):
+    """Joins one transport to one `Connection` of the broker.
+
+    All protocols of a server read into the same buffer, since the broker has taken what it needs when
+    `buffer_updated` returns. Output stays in the broker while the transport cannot take more.
+    """
+
+    __slots__ = ("_paused", "_server", "closed", "connection", "peer", "transport")
+
+    transport: asyncio.Transport
+    connection: Connection
+    closed: asyncio.Future[None]
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._paused = False
+        self.closed = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        host, port, *_ = transport.get_extra_info("peername") or ("-", 0)
+        self.peer = f"{host}:{port}"
+        self.connection = self._server.broker.connect(host, sock.fileno())
+        self.connection.driver = self
+        self._server.peers.add(self)
+        log.debug("peer %s connected", self.peer)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._server.read_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        try:
+            self.connection.receive(self._server.read_buffer[:nbytes])
+        except Exception:
+            log.exception("peer %s is cut off: what it sent could not be handled", self.peer)
+            self.transport.abort()
+        self._server.flush_soon()
+
+    def flush(self) -> None:
+        """Write what the broker has for this peer, all at once."""
+        if self._paused:
+            return
+        output = self.connection.take_output()
+        if output:
+            self.transport.write(output)
+        if self.connection.closing:
+            self.transport.close()
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self.flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._server.broker.disconnect(self.connection)
+        self._server.peers.discard(self)
+        self.closed.set_result(None)
+        self._server.flush_soon()
+        log.debug("peer %s disconnected%s", self.peer, f": {exc}" if exc else "")

@@ -1,0 +1,453 @@
+"""The job server's state machine: bytes from peers in, bytes for peers out. It knows no socket and no clock.
+
+A driver makes one `Connection` for each peer, hands it what it reads, and after each turn of its event loop
+writes the output of the connections that `Broker.drain` names. The structures are in `_state.pxd`, what each
+packet does in `_handlers.pxd`, what happens to queues and workers in `_functions.pxd`, what a disconnect
+does in `_peers.pxd`.
+"""
+
+import os as _os
+from collections import namedtuple as _namedtuple
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport uint32_t
+from libc.stdlib cimport free
+from libc.string cimport memchr, memcpy
+
+cimport cython
+
+from gearcore._buffer cimport Buffer, buffer_append, buffer_clear
+from gearcore._functions cimport ability_at, function_at
+from gearcore._handlers cimport (
+    Handler,
+    Packet,
+    on_can_do,
+    on_cant_do,
+    on_echo,
+    on_get_status,
+    on_get_status_unique,
+    on_grab,
+    on_option,
+    on_pre_sleep,
+    on_reset_abilities,
+    on_set_client_id,
+    on_submit,
+    on_submit_reduce,
+    on_work_complete,
+    on_work_exception,
+    on_work_fail,
+    on_work_status,
+    on_work_update,
+    refuse,
+)
+from gearcore._jobs cimport destroy_job
+from gearcore._peers cimport (
+    abandon_watches,
+    create_peer,
+    free_peer,
+    peer_at,
+    peer_of_touched,
+    remove_abilities,
+    requeue_all,
+)
+from gearcore._replies cimport touch
+from gearcore._ring cimport Ring, ring_init, ring_is_empty, ring_remove
+from gearcore._state cimport MAX_HANDLE_SIZE, Core, Function, Job, Peer
+from gearcore._table cimport Link, Table, table_free, table_init
+from gearcore._wire cimport (
+    HEADER_SIZE,
+    PT_CANT_DO,
+    PT_CAN_DO,
+    PT_ECHO_REQ,
+    PT_GET_STATUS,
+    PT_GET_STATUS_UNIQUE,
+    PT_GRAB_JOB,
+    PT_GRAB_JOB_ALL,
+    PT_GRAB_JOB_UNIQ,
+    PT_LIMIT,
+    PT_OPTION_REQ,
+    PT_PRE_SLEEP,
+    PT_RESET_ABILITIES,
+    PT_SET_CLIENT_ID,
+    PT_SUBMIT_JOB,
+    PT_SUBMIT_JOB_BG,
+    PT_SUBMIT_JOB_HIGH,
+    PT_SUBMIT_JOB_HIGH_BG,
+    PT_SUBMIT_JOB_LOW,
+    PT_SUBMIT_JOB_LOW_BG,
+    PT_SUBMIT_REDUCE_JOB,
+    PT_SUBMIT_REDUCE_JOB_BACKGROUND,
+    PT_WORK_COMPLETE,
+    PT_WORK_DATA,
+    PT_WORK_EXCEPTION,
+    PT_WORK_FAIL,
+    PT_WORK_STATUS,
+    PT_WORK_WARNING,
+    REQUEST_MAGIC,
+    RESPONSE_MAGIC,
+    read_u32,
+    split_arguments,
+)
+
+from gearcore.protocol import DEFAULT_MAX_PACKET_SIZE as _DEFAULT_MAX_PACKET_SIZE
+from gearcore.protocol import PACKETS as _PACKETS
+
+cdef enum:
+    MAX_LINE_SIZE = 8192                # of an admin command, as in gearmand
+    MAX_PREFIX_SIZE = MAX_HANDLE_SIZE - 20
+
+cdef struct Rule:
+    Handler handler                     # NULL for what no peer may send
+    int arguments
+    bint payload_optional
+    bint known
+
+cdef Rule[PT_LIMIT] RULES
+
+
+cdef void fill_rules():
+    for spec in _PACKETS:
+        RULES[<int>spec.number].known = spec.sender.value != 0
+        RULES[<int>spec.number].arguments = len(spec.arguments)
+        RULES[<int>spec.number].payload_optional = spec.payload_optional
+    RULES[<int>PT_CAN_DO].handler = on_can_do
+    RULES[<int>PT_CANT_DO].handler = on_cant_do
+    RULES[<int>PT_RESET_ABILITIES].handler = on_reset_abilities
+    RULES[<int>PT_PRE_SLEEP].handler = on_pre_sleep
+    RULES[<int>PT_GRAB_JOB].handler = on_grab
+    RULES[<int>PT_GRAB_JOB_UNIQ].handler = on_grab
+    RULES[<int>PT_GRAB_JOB_ALL].handler = on_grab
+    RULES[<int>PT_SUBMIT_JOB].handler = on_submit
+    RULES[<int>PT_SUBMIT_JOB_BG].handler = on_submit
+    RULES[<int>PT_SUBMIT_JOB_HIGH].handler = on_submit
+    RULES[<int>PT_SUBMIT_JOB_HIGH_BG].handler = on_submit
+    RULES[<int>PT_SUBMIT_JOB_LOW].handler = on_submit
+    RULES[<int>PT_SUBMIT_JOB_LOW_BG].handler = on_submit
+    RULES[<int>PT_SUBMIT_REDUCE_JOB].handler = on_submit_reduce
+    RULES[<int>PT_SUBMIT_REDUCE_JOB_BACKGROUND].handler = on_submit_reduce
+    RULES[<int>PT_WORK_DATA].handler = on_work_update
+    RULES[<int>PT_WORK_WARNING].handler = on_work_update
+    RULES[<int>PT_WORK_STATUS].handler = on_work_status
+    RULES[<int>PT_WORK_COMPLETE].handler = on_work_complete
+    RULES[<int>PT_WORK_FAIL].handler = on_work_fail
+    RULES[<int>PT_WORK_EXCEPTION].handler = on_work_exception
+    RULES[<int>PT_GET_STATUS].handler = on_get_status
+    RULES[<int>PT_GET_STATUS_UNIQUE].handler = on_get_status_unique
+    RULES[<int>PT_ECHO_REQ].handler = on_echo
+    RULES[<int>PT_OPTION_REQ].handler = on_option
+    RULES[<int>PT_SET_CLIENT_ID].handler = on_set_client_id
+
+fill_rules()
+
+
+cdef int handle(Core *core, Peer *peer, uint32_t magic, Packet *packet) except -1 nogil:
+    """Give a whole packet to its handler, or refuse it; the stream goes on in either case."""
+    cdef const Rule *rule
+    cdef int found
+    if packet.type >= PT_LIMIT or not RULES[packet.type].known:
+        return refuse(core, peer, b"INVALID_COMMAND", b"Unknown packet type")
+    if magic != REQUEST_MAGIC:
+        return refuse(core, peer, b"INVALID_MAGIC", b"Request magic expected")
+    rule = &RULES[packet.type]
+    if rule.handler == NULL:
+        return refuse(core, peer, b"INVALID_COMMAND", b"Command not expected")
+    found = split_arguments(packet.body, packet.size, rule.arguments, &packet.args)
+    if found < rule.arguments:
+        if not rule.payload_optional or found < rule.arguments - 1:
+            return refuse(core, peer, b"INVALID_PACKET", b"Too few arguments for this packet type")
+        packet.args.start[found] = b""
+        packet.args.size[found] = 0
+    return rule.handler(core, peer, packet)
+
+
+cdef size_t consume(Core *core, Peer *peer, const char *data, size_t size) except? 0 nogil:
+    """Handle the packets at the start of `data`, and return how many bytes they took.
+
+    Stops in front of what is not there as a whole yet, in front of a line of text, and when the peer is to
+    be closed.
+    """
+    cdef const char *at = data
+    cdef const char *end = data + size
+    cdef uint32_t magic
+    cdef size_t body_size
+    cdef Packet packet
+    while end - at >= 4 and at[0] == 0:
+        magic = read_u32(at)
+        if magic != REQUEST_MAGIC and magic != RESPONSE_MAGIC:
+            refuse(core, peer, b"INVALID_MAGIC", b"A packet starts with \\0REQ; what came cannot be read")
+            peer.closing = True
+            break
+        if end - at < HEADER_SIZE:
+            break
+        body_size = read_u32(at + 8)
+        if body_size > core.max_packet_size:
+            refuse(core, peer, b"ARGUMENT_TOO_LARGE", b"The packet is larger than this server takes")
+            peer.discarding = body_size
+            return at + HEADER_SIZE - data
+        if <size_t>(end - at) < HEADER_SIZE + body_size:
+            break
+        packet.type = read_u32(at + 4)
+        packet.body = at + HEADER_SIZE
+        packet.size = body_size
+        handle(core, peer, magic, &packet)
+        at += HEADER_SIZE + body_size
+    return at - data
+
+
+cdef size_t missing(const Buffer *input) noexcept nogil:
+    """How many bytes an unfinished packet lacks until its next part can be judged: magic, header, body."""
+    if input.size < 4:
+        return 4 - input.size
+    if input.size < HEADER_SIZE:
+        return HEADER_SIZE - input.size
+    return HEADER_SIZE + read_u32(input.data + 8) - input.size
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class Connection:
+    """One peer's connection to the broker: what the driver reads goes in, what it is to write comes out.
+
+    Made by `Broker.connect`. `address` and `number` (a socket's descriptor) are what the admin command
+    `workers` shows; `driver` is the driver's own, to find its socket by.
+    """
+
+    def __init__(self):
+        raise TypeError("a Connection is made by Broker.connect()")
+
+    def receive(self, data, /):
+        """Take bytes, a bytes-like object, as they came from the peer: any part of any number of packets.
+
+        What they cause is done on return; the connections that got output are in `Broker.drain`. Raises
+        ValueError after the connection was given to `Broker.disconnect`, MemoryError when there is none for
+        what the peer asks.
+        """
+        cdef Py_buffer view
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        try:
+            self.feed(<const char *>view.buf, view.len)
+        finally:
+            PyBuffer_Release(&view)
+
+    cdef int feed(self, const char *data, size_t size) except -1:
+        cdef Peer *peer = self._connected()
+        cdef size_t used
+        while size and not peer.closing:
+            if peer.discarding:
+                used = min(peer.discarding, size)
+                peer.discarding -= used
+            elif peer.input.size:
+                used = self._top_up(peer, data, size)
+            else:
+                used = consume(&self.broker.core, peer, data, size)
+                if not used and not peer.closing:
+                    used = self._set_aside(peer, data, size)
+            data += used
+            size -= used
+        return 0
+
+    cdef size_t _top_up(self, Peer *peer, const char *data, size_t size) except? 0:
+        """Add to the unfinished packet or line no more than it lacks, and handle it when it is whole."""
+        cdef Buffer *input = &peer.input
+        cdef size_t used
+        if input.data[0] != 0:
+            return self._set_aside(peer, data, size)
+        used = min(missing(input), size)
+        buffer_append(input, data, used)
+        if consume(&self.broker.core, peer, input.data, input.size):
+            buffer_clear(input)
+        return used
+
+    cdef size_t _set_aside(self, Peer *peer, const char *data, size_t size) except? 0:
+        """Keep what is unfinished, up to the end of a line; a line that is whole by then is answered."""
+        cdef Buffer *input = &peer.input
+        cdef const char *newline = NULL
+        cdef bint is_text = (input.data[0] if input.size else data[0]) != 0
+        if is_text:
+            newline = <const char *>memchr(data, c'\n', size)
+            if newline != NULL:
+                size = newline - data + 1
+            if input.size + size > MAX_LINE_SIZE + 1:
+                self._answer(peer, b"ERR ARGUMENT_TOO_LARGE A+line+of+text+is+limited+to+8192+bytes\r\n")
+                peer.closing = True
+                return size
+        buffer_append(input, data, size)
+        if newline != NULL:
+            line = PyBytes_FromStringAndSize(input.data, input.size - 1)
+            buffer_clear(input)
+            self._answer(peer, self.broker._answer_line(self, line))
+        return size
+
+    cdef int _answer(self, Peer *peer, bytes text) except -1:
+        buffer_append(&peer.output, text, len(text))
+        touch(&self.broker.core, peer)
+        return 0
+
+    cdef Peer *_connected(self) except NULL:
+        if self.peer == NULL:
+            raise ValueError(f"the connection from {self.address} was disconnected")
+        return self.peer
+
+    def take_output(self):
+        """Return the bytes that are to be written to the peer, and forget them."""
+        cdef Peer *peer = self._connected()
+        output = PyBytes_FromStringAndSize(peer.output.data, peer.output.size)
+        buffer_clear(&peer.output)
+        return output
+
+    @property
+    def closing(self):
+        """Whether the driver is to close the connection once its output is written."""
+        return self.peer == NULL or self.peer.closing
+
+    @property
+    def client_id(self):
+        """The name that the peer gave itself, as bytes up to the first NUL; `b"-"` without one."""
+        cdef Peer *peer = self._connected()
+        return <bytes>peer.client_id if peer.client_id != NULL else b"-"
+
+    @property
+    def functions(self):
+        """The names of the functions that the peer offers, as bytes, newest first."""
+        cdef Peer *peer = self._connected()
+        cdef Ring *at = peer.abilities.next
+        cdef list names = []
+        while at != &peer.abilities:
+            names.append(function_name(ability_at(at).function))
+            at = at.next
+        return names
+
+    def __repr__(self):
+        return f"<Connection {self.number} of {self.address}{'' if self.peer != NULL else ', disconnected'}>"
+
+
+FunctionStatus = _namedtuple("FunctionStatus", ["name", "high", "normal", "low", "running", "workers"])
+
+
+cdef bytes function_name(const Function *function):
+    return PyBytes_FromStringAndSize(function.name, function.name_size)
+
+
+@cython.final
+cdef class Broker:
+    """The job server's state and rules, without a socket or a clock.
+
+    `answer_line(connection, line)` is called with each line of text that a peer sends, as bytes without the
+    newline, and gives the answer as bytes. `handle_prefix` comes before each job's number in its handle.
+    """
+
+    def __cinit__(self):
+        ring_init(&self.core.all_functions)
+        ring_init(&self.core.all_peers)
+        ring_init(&self.core.touched)
+        table_init(&self.core.jobs)
+        table_init(&self.core.uniques)
+        table_init(&self.core.functions)
+        self._connections = {}
+
+    def __init__(
+        self, answer_line, *, str handle_prefix="H:gearcore", size_t max_packet_size=_DEFAULT_MAX_PACKET_SIZE
+    ):
+        cdef bytes prefix = handle_prefix.encode() + b":"
+        cdef bytes secret = _os.urandom(sizeof(self.core.key))
+        if len(prefix) > MAX_PREFIX_SIZE or b"\0" in prefix:
+            raise ValueError(
+                f"a handle prefix has at most {MAX_PREFIX_SIZE - 1} bytes and no NUL, not {handle_prefix!r}"
+            )
+        memcpy(self.core.prefix, <const char *>prefix, len(prefix))
+        self.core.prefix_size = len(prefix)
+        memcpy(&self.core.key, <const char *>secret, sizeof(self.core.key))
+        self.core.max_packet_size = max_packet_size
+        self._answer_line = answer_line
+
+    def __dealloc__(self):
+        cdef Link *link
+        cdef Ring *at
+        cdef size_t bucket
+        while self.core.all_peers.next != NULL and not ring_is_empty(&self.core.all_peers):
+            at = self.core.all_peers.next
+            remove_abilities(peer_at(at), NULL)
+            abandon_watches(&self.core, peer_at(at))
+            free_peer(peer_at(at))
+        if self.core.jobs.buckets != NULL:
+            for bucket in range(self.core.jobs.size):
+                link = self.core.jobs.buckets[bucket]
+                while link != NULL:
+                    self.core.jobs.buckets[bucket] = link.next
+                    free(link)                                      # Job.by_number comes first
+                    link = self.core.jobs.buckets[bucket]
+        while self.core.all_functions.next != NULL and not ring_is_empty(&self.core.all_functions):
+            at = self.core.all_functions.next
+            ring_remove(at)
+            free(function_at(at))
+        table_free(&self.core.jobs)
+        table_free(&self.core.uniques)
+        table_free(&self.core.functions)
+
+    def connect(self, str address="-", int number=-1):
+        """Return the `Connection` for a new peer, known until it is given to `disconnect`."""
+        cdef Connection connection = Connection.__new__(Connection)
+        connection.broker = self
+        connection.address = address
+        connection.number = number
+        connection.peer = create_peer(&self.core, <void *>connection)
+        self._connections[connection] = connection
+        return connection
+
+    def disconnect(self, Connection connection not None):
+        """Forget a peer that is gone.
+
+        Its running jobs go back to their queues, newest first, with their progress forgotten. Jobs that only
+        it waited for leave their queue, unless they are in the background; those that run already go on.
+        A second call does nothing.
+        """
+        cdef Peer *peer = connection.peer
+        if peer == NULL:
+            return
+        connection.peer = NULL
+        self._connections.pop(connection, None)
+        remove_abilities(peer, NULL)
+        abandon_watches(&self.core, peer)
+        requeue_all(&self.core, peer, NULL)
+        free_peer(peer)
+
+    def drain(self):
+        """Return the connections that have output, or are to be closed, since the last call."""
+        cdef list connections = []
+        cdef Ring *at
+        while not ring_is_empty(&self.core.touched):
+            at = self.core.touched.next
+            ring_remove(at)
+            connections.append(<Connection>peer_of_touched(at).connection)
+        return connections
+
+    @property
+    def connections(self):
+        """Every connection, newest first."""
+        return list(reversed(self._connections))
+
+    @property
+    def functions(self):
+        """How each function stands, as `FunctionStatus`, oldest first; the jobs of a priority are those queued."""
+        cdef Ring *at = self.core.all_functions.next
+        cdef Function *function
+        cdef list found = []
+        while at != &self.core.all_functions:
+            function = function_at(at)
+            found.append(
+                FunctionStatus(
+                    function_name(function),
+                    function.queued[0],
+                    function.queued[1],
+                    function.queued[2],
+                    function.running,
+                    function.workers,
+                )
+            )
+            at = at.next
+        return found
+
+    def __len__(self):
+        """How many jobs are queued or running."""
+        return self.core.jobs.count

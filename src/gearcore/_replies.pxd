@@ -1,0 +1,97 @@
+"""Packets to peers: appended to their output, which the driver writes once a turn."""
+
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from gearcore._buffer cimport buffer_extend
+from gearcore._jobs cimport job_reducer, job_workload
+from gearcore._ring cimport ring_is_empty, ring_push_back
+from gearcore._state cimport MAX_HANDLE_SIZE, Core, Job, Peer
+from gearcore._wire cimport (
+    HEADER_SIZE,
+    PT_JOB_ASSIGN,
+    PT_JOB_ASSIGN_ALL,
+    PT_JOB_CREATED,
+    RESPONSE_MAGIC,
+    write_header,
+)
+
+
+cdef inline void touch(Core *core, Peer *peer) noexcept nogil:
+    """Note that the driver has something to do for this peer."""
+    if ring_is_empty(&peer.of_touched):
+        ring_push_back(&core.touched, &peer.of_touched)
+
+
+cdef inline char *start_reply(Core *core, Peer *peer, uint32_t type, size_t size) except NULL nogil:
+    """Write a header, and return where the caller is to put the `size` bytes of the body."""
+    cdef char *at = buffer_extend(&peer.output, HEADER_SIZE + size)
+    write_header(at, RESPONSE_MAGIC, type, <uint32_t>size)
+    touch(core, peer)
+    return at + HEADER_SIZE
+
+
+cdef inline char *put(char *at, const char *data, size_t size) noexcept nogil:
+    memcpy(at, data, size)
+    return at + size
+
+
+cdef inline char *put_argument(char *at, const char *data, size_t size) noexcept nogil:
+    """An argument that is not the last, with the NUL behind it."""
+    memcpy(at, data, size)
+    at[size] = 0
+    return at + size + 1
+
+
+cdef inline char *put_number(char *at, uint64_t number) noexcept nogil:
+    """A number in decimal, at most 20 bytes."""
+    cdef char digits[20]
+    cdef int first = 20
+    while True:
+        first -= 1
+        digits[first] = <char>(c'0' + number % 10)
+        number //= 10
+        if number == 0:
+            return put(at, digits + first, 20 - first)
+
+
+cdef inline size_t format_handle(const Core *core, uint64_t number, char *into) noexcept nogil:
+    """Write a handle, at most MAX_HANDLE_SIZE bytes, and return its size."""
+    return put_number(put(into, core.prefix, core.prefix_size), number) - into
+
+
+cdef inline int reply(Core *core, Peer *peer, uint32_t type, const char *body, size_t size) except -1 nogil:
+    put(start_reply(core, peer, type, size), body, size)
+    return 0
+
+
+cdef inline int reply_empty(Core *core, Peer *peer, uint32_t type) except -1 nogil:
+    start_reply(core, peer, type, 0)
+    return 0
+
+
+cdef inline int reply_created(Core *core, Peer *peer, Job *job) except -1 nogil:
+    cdef char handle[MAX_HANDLE_SIZE + 1]
+    cdef size_t size = format_handle(core, job.by_number.hash, handle)
+    return reply(core, peer, PT_JOB_CREATED, handle, size)
+
+
+cdef inline int reply_assign(Core *core, Peer *peer, Job *job, uint32_t type) except -1 nogil:
+    """JOB_ASSIGN, JOB_ASSIGN_UNIQ or JOB_ASSIGN_ALL, whichever `type` says."""
+    cdef char handle[MAX_HANDLE_SIZE + 1]
+    cdef size_t handle_size = format_handle(core, job.by_number.hash, handle)
+    cdef size_t size = handle_size + 1 + job.function.name_size + 1 + job.workload_size
+    cdef char *at
+    if type != PT_JOB_ASSIGN:
+        size += job.unique_size + 1
+    if type == PT_JOB_ASSIGN_ALL:
+        size += job.reducer_size + 1
+    at = start_reply(core, peer, type, size)
+    at = put_argument(at, handle, handle_size)
+    at = put_argument(at, job.function.name, job.function.name_size)
+    if type != PT_JOB_ASSIGN:
+        at = put_argument(at, job.content, job.unique_size)
+    if type == PT_JOB_ASSIGN_ALL:
+        at = put_argument(at, job_reducer(job), job.reducer_size)
+    put(at, job_workload(job), job.workload_size)
+    return 0
