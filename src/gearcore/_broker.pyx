@@ -268,7 +268,7 @@ cdef class Connection:
             newline = <const char *>memchr(data, c'\n', size)
             if newline != NULL:
                 size = newline - data + 1
-            if input.size + size > MAX_LINE_SIZE + 1:
+            if input.size + size - (newline != NULL) > MAX_LINE_SIZE:
                 self._answer(peer, b"ERR ARGUMENT_TOO_LARGE A+line+of+text+is+limited+to+8192+bytes\r\n")
                 peer.closing = True
                 return size
