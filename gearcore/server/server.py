@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import threading
@@ -61,6 +62,8 @@ class Server:
         handle_prefix: str | None = None,
         max_packet_size: int = DEFAULT_MAX_PACKET_SIZE,
     ) -> None:
+        if not 0 <= port <= 65535:
+            raise ValueError(f"a port is a number from 0 to 65535, not {port}")
         self._hosts = [host] if isinstance(host, str) else list(host)
         self._port = port
         self._backlog = backlog
@@ -93,10 +96,10 @@ class Server:
                 listener = await self._loop.create_server(
                     lambda: PeerProtocol(self), host, self._port, backlog=self._backlog, reuse_address=True
                 )
-            except (OSError, OverflowError) as error:
+            except OSError as error:
                 await self.stop()
-                cause = getattr(error, "strerror", None) or str(error)
-                raise CannotListen(f"cannot listen on {join_address(host, self._port)}: {cause}") from error
+                address = join_address(host, self._port)
+                raise CannotListen(f"cannot listen on {address}: {cause_of(error)}") from error
             self._listeners.append(listener)
         for host, port in self.addresses:
             log.info("listening on %s", join_address(host, port))
@@ -208,6 +211,12 @@ class _ServerThread:
 def default_handle_prefix() -> str:
     """``H:`` and the host's name, cut to what leaves room for the job's number."""
     return f"H:{socket.gethostname()}".encode()[:42].decode(errors="ignore")
+
+
+def cause_of(error: OSError) -> str:
+    """The system's own words: event loops wrap them in a repetition of the address."""
+    is_system_error = error.errno is not None and error.errno > 0  # name look-ups have negative numbers
+    return os.strerror(error.errno) if is_system_error else error.strerror or str(error)
 
 
 def join_address(host: str, port: int) -> str:

@@ -1,0 +1,248 @@
+"""The job server on real sockets: embedded in an event loop, in a thread, and as a process."""
+
+import asyncio
+import logging
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+
+import pytest
+
+from gearcore._codec import Parser, pack_request
+from gearcore.errors import CannotListen
+from gearcore.protocol import RESPONSE_MAGIC
+from gearcore.protocol import PacketType as P
+from gearcore.server import Server
+from gearcore.server.loop import new_event_loop
+
+
+class Caller:
+    """A blocking socket that speaks packets."""
+
+    def __init__(self, server: Server, host: str = "127.0.0.1") -> None:
+        self.socket = socket.create_connection((host, server.port), timeout=5)
+        self._parser = Parser(expect=RESPONSE_MAGIC)
+        self._packets = []
+
+    def send(self, type: P, *args: bytes) -> None:
+        self.socket.sendall(pack_request(type, *args))
+
+    def receive(self) -> tuple:
+        while not self._packets:
+            data = self.socket.recv(65536)
+            assert data, "the server closed the connection"
+            self._packets += self._parser.feed(data)
+        packet = self._packets.pop(0)
+        return (P(packet.type), *packet.args)
+
+    def ask(self, type: P, *args: bytes) -> tuple:
+        self.send(type, *args)
+        return self.receive()
+
+    def line(self, text: bytes) -> bytes:
+        self.socket.sendall(text)
+        return self.socket.makefile("rb").readline()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.socket.close()
+
+
+@pytest.fixture
+def server():
+    with Server(port=0) as server:
+        yield server
+
+
+def test_a_job_goes_end_to_end(server):
+    with Caller(server) as client, Caller(server) as worker:
+        worker.send(P.CAN_DO, b"reverse")
+        worker.send(P.PRE_SLEEP)
+        assert worker.ask(P.ECHO_REQ, b"asleep") == (P.ECHO_RES, b"asleep")
+        kind, handle = client.ask(P.SUBMIT_JOB, b"reverse", b"", b"hello")
+        assert kind is P.JOB_CREATED
+        assert worker.receive() == (P.NOOP,)
+        assert worker.ask(P.GRAB_JOB) == (P.JOB_ASSIGN, handle, b"reverse", b"hello")
+        worker.send(P.WORK_COMPLETE, handle, b"olleh")
+        assert client.receive() == (P.WORK_COMPLETE, handle, b"olleh")
+
+
+def test_a_worker_that_vanishes_gives_its_job_to_the_next(server):
+    with Caller(server) as client, Caller(server) as second:
+        _, handle = client.ask(P.SUBMIT_JOB, b"f", b"", b"x")
+        with Caller(server) as first:
+            first.send(P.CAN_DO, b"f")
+            assert first.ask(P.GRAB_JOB)[:2] == (P.JOB_ASSIGN, handle)
+            second.send(P.CAN_DO, b"f")
+            second.send(P.PRE_SLEEP)
+            second.ask(P.ECHO_REQ, b"")
+        assert second.receive() == (P.NOOP,)
+        assert second.ask(P.GRAB_JOB)[:2] == (P.JOB_ASSIGN, handle)
+
+
+def test_bad_bytes_end_one_connection_and_no_other(server):
+    with Caller(server) as bad, Caller(server) as good:
+        good.ask(P.SUBMIT_JOB_BG, b"f", b"", b"x")
+        bad.socket.sendall(b"\0GET / HTTP/1.1\r\n\r\n")
+        assert bad.receive()[:2] == (P.ERROR, b"INVALID_MAGIC")
+        assert bad.socket.recv(1) == b""
+        assert good.ask(P.ECHO_REQ, b"unmoved") == (P.ECHO_RES, b"unmoved")
+        assert good.line(b"status\n") == b"f\t1\t0\t0\n"
+
+
+def test_the_handle_names_the_host_as_gearmand_does(server):
+    with Caller(server) as client:
+        _, handle = client.ask(P.SUBMIT_JOB_BG, b"f", b"", b"")
+    assert handle == f"H:{socket.gethostname()[:40]}:1".encode()
+
+
+def test_accepted_sockets_do_not_delay_small_writes(server):
+    with Caller(server) as client:
+        client.ask(P.ECHO_REQ, b"")
+        (peer,) = server.peers
+        accepted = peer.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+def test_one_turn_of_the_loop_writes_once_to_each_peer():
+    class CountingTransport:
+        def __init__(self, transport):
+            self.transport, self.writes = transport, []
+
+        def write(self, data):
+            self.writes.append(data)
+            self.transport.write(data)
+
+        def __getattr__(self, name):
+            return getattr(self.transport, name)
+
+    async def scene():
+        async with Server(port=0) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(pack_request(P.ECHO_REQ, b""))
+            await reader.readexactly(12)
+            (peer,) = server.peers
+            counting = peer.transport = CountingTransport(peer.transport)
+            writer.write(
+                pack_request(P.SUBMIT_JOB_BG, b"f", b"", b"x") * 50 + pack_request(P.ECHO_REQ, b"end")
+            )
+            await reader.readuntil(b"end")
+            writer.close()
+            await writer.wait_closed()
+            return counting.writes
+
+    (written,) = asyncio.run(scene())
+    assert len(Parser().feed(written)) == 51
+
+
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, new_event_loop], ids=["asyncio", "own choice"])
+def test_it_runs_in_an_event_loop_that_is_there(factory):
+    async def scene():
+        async with Server(port=0) as server:
+            reader, writer = await asyncio.open_connection(*server.addresses[0])
+            writer.write(pack_request(P.ECHO_REQ, b"x" * 1_000_000))
+            answer = await reader.readexactly(12 + 1_000_000)
+            writer.close()
+            await writer.wait_closed()
+        return answer
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        assert runner.run(scene()).endswith(b"x" * 1_000_000)
+
+
+def test_stopping_closes_the_connections_and_frees_the_port():
+    with Server(port=0) as server:
+        port = server.port
+        caller = Caller(server)
+        caller.ask(P.ECHO_REQ, b"")
+    with caller:
+        assert caller.socket.recv(1) == b""
+    with Server(port=port) as again, Caller(again) as caller:
+        assert caller.ask(P.ECHO_REQ, b"x") == (P.ECHO_RES, b"x")
+
+
+def test_it_listens_on_ipv6_and_on_several_addresses():
+    with Server(host=["127.0.0.1", "::1"], port=0) as server:
+        assert [host for host, _ in server.addresses] == ["127.0.0.1", "::1"]
+        for host, port in server.addresses:
+            with socket.create_connection((host, port), timeout=5) as sock:
+                sock.sendall(b"workers\n")
+                listed = sock.makefile("rb").readline()
+                assert b" " + host.encode() + b" - :\n" in listed
+
+
+def test_a_port_in_use_is_named(server):
+    with pytest.raises(CannotListen, match=rf"^cannot listen on 127\.0\.0\.1:{server.port}: .*in use"):
+        Server(port=server.port).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("host", "address"), [("host.invalid", "host.invalid:0"), ("192.0.2.1", "192.0.2.1:0")]
+)
+def test_an_address_that_cannot_be_had_is_named(host, address):
+    with pytest.raises(CannotListen, match=f"cannot listen on {address}: "):
+        Server(host, 0).__enter__()
+
+
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_port_out_of_range_is_refused(port):
+    with pytest.raises(ValueError, match=f"from 0 to 65535, not {port}"):
+        Server(port=port)
+
+
+def test_a_peer_that_does_not_read_holds_up_nobody_and_loses_nothing(server):
+    with Caller(server) as slow, Caller(server) as other:
+        echo = pack_request(P.ECHO_REQ, b"x" * 100_000)
+        slow.socket.settimeout(0.5)
+        sent = 0
+        try:
+            while sent < 400:
+                slow.socket.sendall(echo)
+                sent += 1
+        except TimeoutError:
+            pytest.fail("the server stopped reading")
+        assert other.ask(P.ECHO_REQ, b"prompt") == (P.ECHO_RES, b"prompt")
+        slow.socket.settimeout(5)
+        for _ in range(sent):
+            assert slow.receive() == (P.ECHO_RES, b"x" * 100_000)
+
+
+def test_a_fault_in_the_server_cuts_off_the_peer_that_met_it_alone(monkeypatch, caplog):
+    def faulty(connection, line):
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr("gearcore.server.server.answer_line", faulty)
+    with Server(port=0) as server, Caller(server) as one, Caller(server) as other:
+        with caplog.at_level(logging.ERROR):
+            one.socket.sendall(b"status\n")
+            with suppress(ConnectionResetError):
+                assert one.socket.recv(1) == b""
+        assert other.ask(P.ECHO_REQ, b"x") == (P.ECHO_RES, b"x")
+    assert "is cut off" in caplog.text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to catch")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_process_cleanly(number):
+    program = (
+        "from gearcore.server import Server\n"
+        "Server(port=0).run(lambda server: print(server.port, flush=True))\n"
+        "print('stopped')"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with process:
+        port = int(process.stdout.readline())
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as peer:
+            peer.sendall(b"version\n")
+            assert peer.recv(100).startswith(b"OK ")
+            process.send_signal(number)
+            assert peer.recv(1) == b""
+        out, err = process.communicate(timeout=10)
+    assert (process.returncode, out, err) == (0, b"stopped\n", b"")
