@@ -38,8 +38,8 @@ cdef enum:
     SHOWN = 32  # bytes of an argument in a repr
 
 
-# What stands at a place in the stream. From UNKNOWN_TYPE on it is an offence; from BAD_MAGIC on there is no way
-# to tell where the next packet begins.
+# What stands at a place in the stream. From UNKNOWN_TYPE on it is an offence; from BAD_MAGIC on there is no
+# telling where the next packet begins.
 cdef enum Outcome:
     PACKET
     LINE
@@ -52,7 +52,7 @@ cdef enum Outcome:
 
 
 cdef struct Message:
-    size_t size  # with header or newline; of an unfinished one, how much must be there before it is looked at again
+    size_t size  # with the header or the newline; of an unfinished message, as far as it is known
     size_t body_size
     uint32_t type
     bint is_request
@@ -169,10 +169,14 @@ cdef object too_few_arguments(const Message *message):
     )
 
 
-cdef object make_offence(int outcome, const char *at, size_t size, const Message *message, const Rules *rules):
+cdef object make_offence(
+    int outcome, const char *at, size_t size, const Message *message, const Rules *rules
+):
     """The exception for what stands at a place in the stream, not raised."""
     if outcome == UNKNOWN_TYPE:
-        return _UnknownPacketType(f"there is no packet type {message.type} (body of {message.body_size} bytes)")
+        return _UnknownPacketType(
+            f"there is no packet type {message.type} (with a body of {message.body_size} bytes)"
+        )
     if outcome == MISSING_ARGUMENTS:
         return too_few_arguments(message)
     if outcome == BODY_TOO_LARGE:
@@ -211,7 +215,7 @@ cdef Packet make_packet(const Message *message):
 
 
 cdef int gather(int type, tuple args, Args *gathered, Py_buffer *views, int *view_count) except -1:
-    """Point at the bytes of each argument, and check them. The caller releases the views, also after an error."""
+    """Point at the bytes of each argument, and check them. The caller releases the views in any case."""
     cdef Py_ssize_t count = len(args)
     cdef Py_buffer *view
     cdef object arg
@@ -231,7 +235,8 @@ cdef int gather(int type, tuple args, Args *gathered, Py_buffer *views, int *vie
             gathered.size[i] = <size_t>view.len
         if i < count - 1 and memchr(gathered.start[i], 0, gathered.size[i]) != NULL:
             raise ValueError(
-                f"{type_name(type)}: {specs[type].arguments[i]} holds a NUL byte, which only the last argument may"
+                f"{type_name(type)}: {specs[type].arguments[i]} holds a NUL byte, "
+                "which only the last argument may"
             )
     return 0
 
@@ -240,8 +245,9 @@ cdef int get_view(int type, Py_ssize_t index, object arg, Py_buffer *view) excep
     try:
         PyObject_GetBuffer(arg, view, PyBUF_SIMPLE)
     except TypeError:
+        name = specs[type].arguments[index]
         raise TypeError(
-            f"{type_name(type)}: {specs[type].arguments[index]} must be bytes-like, not {arg.__class__.__name__}"
+            f"{type_name(type)}: {name} must be bytes-like, not {arg.__class__.__name__}"
         ) from None
     return 0
 
@@ -255,7 +261,9 @@ cdef bytes join(uint32_t magic, int type, const Args *args):
     for i in range(count):
         size += args.size[i] + (i > 0)
     if size > <size_t>0xFFFFFFFF:
-        raise ValueError(f"{type_name(type)}: a body of {size} bytes is over the 4294967295 that a header can announce")
+        raise ValueError(
+            f"{type_name(type)}: a body of {size} bytes is over the 4294967295 that a header can announce"
+        )
     packet = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(HEADER_SIZE + size))
     at = PyBytes_AS_STRING(packet)
     write_header(at, magic, <uint32_t>type, <uint32_t>size)
@@ -289,17 +297,18 @@ cdef str shorten(bytes argument):
     return f"{argument[:SHOWN]!r}... ({len(argument)} bytes)"
 
 
-@cython.no_gc  # bytes alone cannot make a cycle; tracked, a burst of packets spends a third of its time collecting
+# Bytes alone cannot make a cycle, and tracked packets cost a burst a third of its time in the collector.
+@cython.no_gc
 @cython.final
 cdef class Packet:
     """A packet, taken apart.
 
-    ``type`` is its number, equal to the ``PacketType`` of that number; ``args`` are its arguments, as many as
-    the packet table names; ``is_request`` tells which magic it has: true on the way to a job server, false on
-    the way from it. Packets compare by these three and can be hashed.
+    ``type`` is its number, equal to the ``PacketType`` of that number; ``args`` are its arguments, as many
+    as the packet table names; ``is_request`` tells which magic it has: true on the way to a job server,
+    false on the way from it. Packets compare by these three and can be hashed.
 
-    Raises ``ValueError`` for a type that is not in the table or a wrong number of arguments, and ``TypeError``
-    for an argument that is not bytes.
+    Raises ``ValueError`` for a type that is not in the table or a wrong number of arguments, and
+    ``TypeError`` for an argument that is not bytes.
     """
 
     def __init__(self, type, tuple args not None, bint is_request=True):
@@ -330,8 +339,10 @@ cdef class Packet:
 
     def __repr__(self):
         cdef str direction = "request" if self.is_request else "response"
-        cdef list words = [f"{name}={shorten(arg)}" for name, arg in zip(specs[self.type].arguments, self.args)]
-        return f"<{' '.join(['Packet', self.name, direction, *words])}>"
+        cdef list words = ["Packet", self.name, direction]
+        for name, arg in zip(specs[self.type].arguments, self.args):
+            words.append(f"{name}={shorten(arg)}")
+        return f"<{' '.join(words)}>"
 
 
 @cython.final
@@ -347,7 +358,9 @@ cdef class Parser:
     one stream, and is not to be used by two threads at once.
     """
 
-    def __cinit__(self, *, expect=None, bint text=False, Py_ssize_t max_packet_size=_DEFAULT_MAX_PACKET_SIZE):
+    def __cinit__(
+        self, *, expect=None, bint text=False, Py_ssize_t max_packet_size=_DEFAULT_MAX_PACKET_SIZE
+    ):
         if expect is None:
             self._rules.magic = 0
         elif expect == _REQUEST_MAGIC:
@@ -475,15 +488,15 @@ cdef class Parser:
         return offence
 
     cdef int _append(self, const char *data, size_t size, size_t wanted) except -1:
-        """Keep bytes. ``wanted`` is the size of the message that is being kept, or 0 when that is not known."""
+        """Keep bytes. ``wanted`` is the size of the message that they begin, or 0 when that is not known."""
         cdef size_t needed = self._held + size
         cdef size_t capacity
         cdef char *buffer
         if size == 0:
             return 0
         if size > self._capacity - self._start - self._held:
-            # Twice what is needed, so that moving and copying costs no more than a constant for each byte; and
-            # not simply what a header announces, which costs a peer nothing.
+            # Twice what is needed, so that moving and copying costs no more than a constant for each byte;
+            # not simply what a header announces, since announcing costs a peer nothing.
             capacity = 2 * needed
             if needed <= wanted < capacity:
                 capacity = wanted
@@ -555,7 +568,6 @@ def _wire_numbers():
         "JOB_ASSIGN_ALL": _wire.PT_JOB_ASSIGN_ALL,
         "GET_STATUS_UNIQUE": _wire.PT_GET_STATUS_UNIQUE,
         "STATUS_RES_UNIQUE": _wire.PT_STATUS_RES_UNIQUE,
-        "LIMIT": _wire.PT_LIMIT,
     }
 
 
@@ -566,7 +578,8 @@ def pack_request(type, /, *args):
     each any bytes-like object.
 
     Raises ``TypeError`` for an argument that is not bytes-like, and ``ValueError`` for a type that is not in
-    the table, a wrong number of arguments, a NUL byte in any argument but the last, and a body of 4 GiB or more.
+    the table, a wrong number of arguments, a NUL byte in any argument but the last, and a body of 4 GiB or
+    more.
     """
     return pack(_wire.REQUEST_MAGIC, type, args)
 

@@ -90,9 +90,9 @@ cdef inline void write_header(char *at, uint32_t magic, uint32_t type, uint32_t 
     write_u32(at + 8, size)
 
 
-# Splits a body at its first count - 1 NUL bytes; the last argument takes the rest and may hold NULs. Gives
-# back how many arguments there were, at most count, which must not exceed MAX_ARGUMENTS. With a count of 0 the
-# body is ignored, and an empty body is one empty argument.
+# Splits a body at its first count - 1 NUL bytes; the last argument takes the rest and may hold NULs. Returns
+# how many arguments there were: at most count, which must not exceed MAX_ARGUMENTS. With a count of 0 the
+# body is ignored; an empty body is one empty argument.
 cdef inline int split_arguments(const char *body, size_t size, int count, Args *args) noexcept nogil:
     cdef const char *end = body + size
     cdef const char *nul
