@@ -1,0 +1,210 @@
+"""The worker's session: bytes in, state out, no socket."""
+
+import pytest
+
+from gearcore._codec import Parser, pack_response
+from gearcore.errors import BadMagic, ProtocolError, ServerError
+from gearcore.protocol import PacketType as P
+from gearcore.session.worker import TRANSITIONS, Assignment, WorkerEvent, WorkerSession, WorkerState
+
+GRAB = (P.GRAB_JOB_ALL,)
+SLEEP = (P.PRE_SLEEP,)
+LEAVE = (P.RESET_ABILITIES,)
+
+
+@pytest.fixture
+def session():
+    """One that has grabbed."""
+    session = WorkerSession("job.example:4730", [b"f"])
+    session.start()
+    session.data_to_send()
+    return session
+
+
+def sent(session):
+    return [(P(packet.type), *packet.args) for packet in Parser().feed(session.data_to_send())]
+
+
+def receive(session, *packets):
+    return session.receive(b"".join(pack_response(*packet) for packet in packets))
+
+
+def assign(session, handle=b"H:1"):
+    receive(session, (P.JOB_ASSIGN_UNIQ, handle, b"f", b"", b"x"))
+
+
+def test_start_says_all_in_one_write():
+    session = WorkerSession("s", [b"first", b"second"], b"me")
+    assert sent(session) == []
+    session.start()
+    assert session.state is WorkerState.GRABBING
+    assert sent(session) == [(P.SET_CLIENT_ID, b"me"), (P.CAN_DO, b"second"), (P.CAN_DO, b"first"), GRAB]
+
+
+def test_no_job_sleep_and_wake(session):
+    assert not session.answered
+    assert receive(session, (P.NO_JOB,)) == []
+    assert session.answered
+    assert session.state is WorkerState.SLEEPING
+    assert sent(session) == [SLEEP]
+    receive(session, (P.NOOP,))
+    assert session.state is WorkerState.GRABBING
+    assert sent(session) == [GRAB]
+
+
+def test_a_sleep_that_is_too_long(session):
+    receive(session, (P.NO_JOB,))
+    sent(session)
+    session.oversleep()
+    assert sent(session) == [GRAB]
+    # The NOOP may have been on its way.
+    receive(session, (P.NOOP,), (P.JOB_ASSIGN, b"H:1", b"f", b""))
+    assert session.state is WorkerState.WORKING
+    assert sent(session) == []
+
+
+@pytest.mark.parametrize(
+    ("packet", "assignment"),
+    [
+        ((P.JOB_ASSIGN, b"H:1", b"f", b"w\0x"), Assignment(b"H:1", b"f", b"", b"", b"w\0x")),
+        ((P.JOB_ASSIGN_UNIQ, b"H:1", b"f", b"u", b"w\0x"), Assignment(b"H:1", b"f", b"u", b"", b"w\0x")),
+        ((P.JOB_ASSIGN_ALL, b"H:1", b"f", b"u", b"r", b"w\0"), Assignment(b"H:1", b"f", b"u", b"r", b"w\0")),
+    ],
+)
+def test_all_forms_of_assignment(session, packet, assignment):
+    assert receive(session, packet) == [assignment]
+    assert session.state is WorkerState.WORKING
+    assert sent(session) == []
+
+
+def test_updates_while_working(session):
+    assign(session)
+    session.send_data(b"H:1", b"a\0b")
+    session.send_warning(b"H:1", bytearray(b"w"))
+    session.send_status(b"H:1", 1, 2)
+    assert sent(session) == [
+        (P.WORK_DATA, b"H:1", b"a\0b"),
+        (P.WORK_WARNING, b"H:1", b"w"),
+        (P.WORK_STATUS, b"H:1", b"1", b"2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("end", "packet"),
+    [
+        (lambda s: s.complete(b"H:1", b"r"), (P.WORK_COMPLETE, b"H:1", b"r")),
+        (lambda s: s.fail(b"H:1"), (P.WORK_FAIL, b"H:1")),
+        (lambda s: s.raised(b"H:1", b"E: x"), (P.WORK_EXCEPTION, b"H:1", b"E: x")),
+    ],
+)
+def test_the_end_of_a_job_grabs_the_next_in_the_same_write(session, end, packet):
+    assign(session)
+    end(session)
+    assert sent(session) == [packet, GRAB]
+    assert session.state is WorkerState.GRABBING
+    with pytest.raises(ValueError, match="H:1 has ended"):
+        end(session)
+    with pytest.raises(ValueError, match="H:1 has ended"):
+        session.send_data(b"H:1", b"late")
+    assert sent(session) == []
+
+
+@pytest.mark.parametrize("result", ["text", 5, None])
+def test_a_result_that_is_not_bytes_leaves_the_job_in_hand(session, result):
+    assign(session)
+    with pytest.raises(TypeError, match="bytes-like"):
+        session.complete(b"H:1", result)
+    session.fail(b"H:1")
+    assert sent(session) == [(P.WORK_FAIL, b"H:1"), GRAB]
+
+
+def test_stop_while_asleep(session):
+    receive(session, (P.NO_JOB,))
+    sent(session)
+    session.stop()
+    assert session.state is WorkerState.STOPPED
+    assert sent(session) == [LEAVE]
+    receive(session, (P.NOOP,))
+    session.stop()
+    assert sent(session) == []
+
+
+def test_stop_waits_for_the_answer_to_a_grab(session):
+    session.stop()
+    assert sent(session) == []
+    receive(session, (P.NO_JOB,))
+    assert session.state is WorkerState.STOPPED
+    assert sent(session) == [LEAVE]
+
+
+@pytest.mark.parametrize("stop_first", [True, False])
+def test_stop_lets_the_job_end(session, stop_first):
+    if stop_first:
+        session.stop()
+    assign(session)
+    session.stop()
+    assert session.state is WorkerState.LAST_JOB
+    session.complete(b"H:1", b"r")
+    assert session.state is WorkerState.STOPPED
+    assert sent(session) == [(P.WORK_COMPLETE, b"H:1", b"r"), LEAVE]
+
+
+def test_stop_before_the_start():
+    session = WorkerSession("s", [b"f"])
+    session.stop()
+    assert session.state is WorkerState.STOPPED
+    assert sent(session) == []
+
+
+def test_a_complaint_about_a_job_is_no_answer_to_the_grab(session):
+    assign(session)
+    session.complete(b"H:1", b"")
+    [complaint] = receive(session, (P.ERROR, b"JOB_NOT_FOUND", b"no such job"))
+    assert isinstance(complaint, ServerError)
+    assert complaint.code == "JOB_NOT_FOUND"
+    assert session.state is WorkerState.GRABBING
+    assign(session, b"H:2")
+    assert session.state is WorkerState.WORKING
+
+
+@pytest.mark.parametrize("stop", [True, False])
+def test_a_refused_grab_is_raised(session, stop):
+    if stop:
+        session.stop()
+    with pytest.raises(ServerError, match=r"unknown_command: what\? .*job\.example:4730"):
+        receive(session, (P.ERROR, b"unknown_command", b"what?"))
+
+
+@pytest.mark.parametrize(
+    ("stream", "error"),
+    [
+        (b"220 mail.example ESMTP\r\n", BadMagic),
+        (pack_response(P.NO_JOB) + pack_response(P.NO_JOB), ProtocolError),
+        (pack_response(P.NO_JOB) + pack_response(P.JOB_ASSIGN, b"H:1", b"f", b""), ProtocolError),
+        (pack_response(P.JOB_CREATED, b"H:1"), ProtocolError),
+    ],
+)
+def test_what_must_not_come(session, stream, error):
+    with pytest.raises(error, match=r"job\.example:4730"):
+        session.receive(stream)
+
+
+@pytest.mark.parametrize("state", WorkerState)
+@pytest.mark.parametrize("event", WorkerEvent)
+def test_every_transition_is_in_the_table_or_refused(state, event):
+    session = WorkerSession("s", [])
+    session.state = state
+    if (state, event) in TRANSITIONS:
+        session._move(event)
+        assert session.state is TRANSITIONS[state, event][0]
+    else:
+        with pytest.raises(RuntimeError, match=f"{state.name} cannot take {event.name}"):
+            session._move(event)
+        assert session.state is state
+
+
+def test_every_state_but_the_last_can_be_left_and_reached():
+    ends = {state for state, _ in TRANSITIONS.values()}
+    starts = {state for (state, _), (end, _) in TRANSITIONS.items() if end is not state}
+    assert starts == set(WorkerState) - {WorkerState.STOPPED}
+    assert ends == set(WorkerState) - {WorkerState.IDLE}
