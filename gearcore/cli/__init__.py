@@ -1,0 +1,34 @@
+"""The command ``gearcore``: one module for each subcommand. ``gearcored`` has its own, and its own entry."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from gearcore._version import __version__
+from gearcore.cli._common import one_line_errors
+from gearcore.cli.demo import demo
+from gearcore.cli.server import server
+from gearcore.cli.submit import submit
+
+__all__ = ["gearcore", "main"]
+
+
+@click.group(no_args_is_help=False)
+@click.version_option(__version__, prog_name="gearcore", message="%(prog)s %(version)s")
+def gearcore() -> None:
+    """Run a Gearman job server, and send jobs to one."""
+
+
+gearcore.add_command(server)
+gearcore.add_command(demo)
+gearcore.add_command(submit)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run ``gearcore`` with the arguments of the command line."""
+    with one_line_errors("gearcore"):
+        # Not standalone: click itself would print an error as three lines.
+        sys.exit(gearcore.main(arguments, prog_name="gearcore", standalone_mode=False))
