@@ -1,0 +1,42 @@
+# The two commands that a newcomer needs are "make run" and "make test"; each does all its own set-up.
+
+PYTHON ?= python3
+VENV ?= .venv
+
+BIN := $(VENV)/bin
+EXTENSION_SOURCES := setup.py $(wildcard src/gearcore/*.pyx src/gearcore/*.pxd)
+
+.PHONY: help run test lint build clean
+.DELETE_ON_ERROR:
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 16
+
+run: build ## Serve on 127.0.0.1:4730 with a demonstration worker, and send it a job
+	@$(BIN)/gearcore demo
+
+test: build ## Run the whole test suite
+	$(BIN)/pytest
+
+lint: build ## Check style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+build: $(VENV)/built ## Compile what has changed, into the virtual environment
+
+# An editable install: Python files take effect as they are, and the extensions are compiled in place. It is
+# not isolated because an isolated build has a Cython of its own, after which the next would start anew.
+$(VENV)/installed: pyproject.toml gearcore/_version.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip  # that of Debian 12 knows no --group
+	$(BIN)/python -m pip install --quiet --group dev
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/built: $(VENV)/installed $(EXTENSION_SOURCES)
+	$(BIN)/python setup.py --quiet build_ext --inplace
+	@touch $@
+
+clean: ## Remove what was built, the virtual environment too
+	rm -rf $(VENV) build dist *.egg-info gearcore/*.so
