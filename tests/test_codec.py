@@ -201,6 +201,10 @@ class TestLines:
             parser = Parser(text=True)
             assert parser.feed(data[:cut]) + parser.feed(data[cut:]) == expected
 
+    def test_a_return_that_ends_a_packet_is_no_part_of_the_line_behind_it(self) -> None:
+        echo = pack_request(PacketType.ECHO_REQ, b"\r")
+        assert Parser(text=True).feed(echo + b"\n") == [Packet(PacketType.ECHO_REQ, (b"\r",)), b""]
+
     @pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=repr)
     def test_the_longest_line(self, end: bytes) -> None:
         line = b"x" * (8193 - len(end))
@@ -337,6 +341,21 @@ class TestOffences:
             parser.feed(SUBMIT[5:] + SUBMIT)
         assert parser.buffered == 2 * len(SUBMIT)
         assert len(parser.feed(SUBMIT)) == 3
+
+    def test_bytes_fed_when_the_buffer_is_full_at_its_end(self) -> None:
+        kept = 20
+        parser = Parser()
+        with pytest.raises(UnknownPacketType):
+            parser.feed(UNKNOWN * (kept + 1))
+        # The buffer is made twice as large as what it is to hold, and this fills the other half.
+        filling = UNKNOWN * (kept - 1) + SUBMIT[: len(UNKNOWN)]
+        for data in [filling] + [b""] * (2 * kept - 2):
+            with pytest.raises(UnknownPacketType):
+                parser.feed(data)
+        assert parser.feed(b"") == []
+        assert parser.buffered == len(UNKNOWN)
+        assert parser.feed(SUBMIT[len(UNKNOWN) : 20]) == []
+        assert len(parser.feed(SUBMIT[20:] + SUBMIT)) == 2
 
     @pytest.mark.parametrize(
         "bad",
@@ -631,6 +650,16 @@ class TestCost:
             for _ in range(1000):
                 parser.feed(piece)
             assert 1_000_000 < tracemalloc.get_traced_memory()[1] < 2_000_000 + 4096
+        finally:
+            tracemalloc.stop()
+
+    def test_the_buffer_is_no_larger_than_the_packet(self) -> None:
+        data = pack_request(PacketType.ECHO_REQ, bytes(2**20))
+        parser = Parser()
+        tracemalloc.start()
+        try:
+            parser.feed(memoryview(data)[:-1])
+            assert tracemalloc.get_traced_memory()[0] < len(data) + 4096
         finally:
             tracemalloc.stop()
 

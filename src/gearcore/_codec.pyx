@@ -146,8 +146,8 @@ load_table()
 cdef int type_number(object type) except -1:
     """The number of a packet in the table."""
     cdef int overflow = 0
-    cdef long number = PyLong_AsLongAndOverflow(type, &overflow)
-    if overflow or number < 0 or number >= PT_LIMIT or argument_count[number] < 0:
+    cdef long number = PyLong_AsLongAndOverflow(type, &overflow)  # -1 where it overflows
+    if number < 0 or number >= PT_LIMIT or argument_count[number] < 0:
         raise ValueError(f"there is no packet type {type}")
     return <int>number
 
