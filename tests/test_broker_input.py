@@ -112,11 +112,7 @@ def test_a_wrong_magic_is_answered_and_the_connection_closed(world, split):
 
 @pytest.mark.parametrize(
     "spec",
-    [
-        s
-        for s in PACKETS
-        if Party.SERVER not in s.sender and len(s.arguments) > 1 and s.type is not P.SUBMIT_JOB_SCHED
-    ],
+    [s for s in PACKETS if Party.SERVER not in s.sender and len(s.arguments) > 1],
     ids=lambda s: s.name,
 )
 def test_too_few_arguments_are_refused_and_the_stream_goes_on(world, spec):
@@ -178,5 +174,5 @@ class TestText:
 
 def test_what_is_not_bytes_is_refused(world):
     with pytest.raises(TypeError):
-        world.peer().connection.receive("text")
-    world.peer().connection.receive(memoryview(bytearray(pack_request(P.PRE_SLEEP))))
+        world.peer().connection.receive("text", 0.0)
+    world.peer().connection.receive(memoryview(bytearray(pack_request(P.PRE_SLEEP))), 0.0)

@@ -3,7 +3,7 @@
 import pytest
 from world import PREFIX, World, handle
 
-from gearcore.broker import Broker, answer_line
+from gearcore.broker import Admin, Broker
 from gearcore.protocol import PacketType as P
 
 SUBMITS = ["", "_HIGH", "_LOW", "_BG", "_HIGH_BG", "_LOW_BG"]
@@ -336,15 +336,13 @@ class TestClientsThatLeave:
 
 @pytest.mark.parametrize("prefix", ["", "H:" + "x" * 40])
 def test_handle_prefixes_up_to_their_limit(prefix):
-    world = World()
-    world.broker = Broker(answer_line, handle_prefix=prefix)
-    assert world.peer().submit(b"f") == prefix.encode() + b":1"
+    assert World(handle_prefix=prefix).peer().submit(b"f") == prefix.encode() + b":1"
 
 
 @pytest.mark.parametrize("prefix", ["x" * 43, "a\0b"])
 def test_a_handle_prefix_that_leaves_no_room_is_refused(prefix):
     with pytest.raises(ValueError, match="at most 42 bytes"):
-        Broker(answer_line, handle_prefix=prefix)
+        Broker(Admin(), handle_prefix=prefix)
 
 
 def test_a_broker_with_jobs_and_peers_can_be_dropped():

@@ -213,10 +213,10 @@ def test_a_peer_that_does_not_read_holds_up_nobody_and_loses_nothing(server):
 
 
 def test_a_fault_in_the_server_cuts_off_the_peer_that_met_it_alone(monkeypatch, caplog):
-    def faulty(connection, line):
+    def faulty(admin, connection, line):
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr("gearcore.server.server.answer_line", faulty)
+    monkeypatch.setattr("gearcore.broker.Admin.__call__", faulty)
     with Server(port=0) as server, Caller(server) as one, Caller(server) as other:
         with caplog.at_level(logging.ERROR):
             one.socket.sendall(b"status\n")

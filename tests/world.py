@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from gearcore._codec import Packet, Parser, pack_request
-from gearcore.broker import Broker, Connection, FunctionStatus, answer_line
+from gearcore.broker import Admin, Broker, Connection, FunctionStatus
 from gearcore.protocol import RESPONSE_MAGIC, PacketType
 
 PREFIX = "H:test"
@@ -18,7 +18,10 @@ def handle(number: int) -> bytes:
 
 class World:
     def __init__(self, **options: object) -> None:
-        self.broker = Broker(answer_line, handle_prefix=PREFIX, **options)
+        self.broker = Broker(**{"answer_line": Admin(), "handle_prefix": PREFIX, **options})
+        self.now = 1000.0
+        self.unix_time = 1_800_000_000.0
+        self.broker.tick(self.now, self.unix_time)
         self._output: dict[Connection, bytearray] = defaultdict(bytearray)
 
     def peer(self, address: str = "192.0.2.1", number: int = 7) -> Peer:
@@ -35,6 +38,18 @@ class World:
         peer.send(PacketType.PRE_SLEEP)
         assert peer.received() == []
         return peer
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, with a tick whenever the broker asks for one and at the end."""
+        end = self.now + seconds
+        while (due := self.broker.deadline) is not None and due <= end:
+            self._tick(max(due, self.now))
+        self._tick(end)
+
+    def _tick(self, now: float) -> None:
+        self.unix_time += now - self.now
+        self.now = now
+        self.broker.tick(now, self.unix_time)
 
     def collect(self) -> None:
         for connection in self.broker.drain():
@@ -55,10 +70,10 @@ class Peer:
         self._parser = Parser(expect=RESPONSE_MAGIC)
 
     def send(self, type: PacketType, *args: bytes) -> None:
-        self.connection.receive(pack_request(type, *args))
+        self.connection.receive(pack_request(type, *args), self.world.now)
 
     def raw(self, data: bytes) -> None:
-        self.connection.receive(data)
+        self.connection.receive(data, self.world.now)
 
     def output(self) -> bytes:
         """The bytes that came for this peer since the last call."""

@@ -1,6 +1,6 @@
 """The job server without its sockets: connections, functions, queues, jobs."""
 
-from gearcore._broker import Broker, Connection, FunctionStatus
-from gearcore.broker.admin import answer_line
+from gearcore._broker import Broker, Connection, FunctionStatus, JobStatus
+from gearcore.broker.admin import Admin
 
-__all__ = ["Broker", "Connection", "FunctionStatus", "answer_line"]
+__all__ = ["Admin", "Broker", "Connection", "FunctionStatus", "JobStatus"]

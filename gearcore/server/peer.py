@@ -24,7 +24,7 @@ class PeerProtocol(asyncio.BufferedProtocol):
     `buffer_updated` returns. Output stays in the broker while the transport cannot take more.
     """
 
-    __slots__ = ("_paused", "_server", "closed", "connection", "peer", "transport")
+    __slots__ = ("_loop", "_paused", "_server", "closed", "connection", "peer", "transport")
 
     transport: asyncio.Transport
     connection: Connection
@@ -33,7 +33,8 @@ class PeerProtocol(asyncio.BufferedProtocol):
     def __init__(self, server: Server) -> None:
         self._server = server
         self._paused = False
-        self.closed = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self.closed = self._loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -52,7 +53,7 @@ class PeerProtocol(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         try:
-            self.connection.receive(self._server.read_buffer[:nbytes])
+            self.connection.receive(self._server.read_buffer[:nbytes], self._loop.time())
         except Exception:
             log.exception("peer %s is cut off: what it sent could not be handled", self.peer)
             self.transport.abort()

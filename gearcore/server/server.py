@@ -7,17 +7,18 @@ import logging
 import os
 import signal
 import socket
-import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
-from gearcore.broker import Broker, answer_line
+from gearcore.broker import Admin, Broker
 from gearcore.errors import CannotListen
 from gearcore.protocol import DEFAULT_MAX_PACKET_SIZE, DEFAULT_PORT
 from gearcore.server.loop import new_event_loop
 from gearcore.server.peer import PeerProtocol
+from gearcore.server.thread import ServerThread
 
 __all__ = ["Server"]
 
@@ -28,6 +29,10 @@ READ_SIZE = 256 * 1024
 
 CLOSE_TIMEOUT = 1.0
 """Seconds that peers get, when the server stops, to take what was already written for them."""
+
+
+LONGEST_WAIT = 60.0
+"""Seconds between looks at the clock while a job waits for a time of day: the clock may be set meanwhile."""
 
 
 class Server:
@@ -43,12 +48,22 @@ class Server:
         with gearcore.Server() as server:
             print(server.addresses)
 
-    or as the whole of a process, until SIGTERM or SIGINT, by ``gearcore.Server().run()``.
+    or as the whole of a process, until SIGTERM, SIGINT or SIGUSR1, by ``gearcore.Server().run()``.
 
     ``host`` is an address or a host name to listen on, or several; ``port`` 0 lets the system choose.
     ``backlog`` is how many connections may wait to be accepted. ``handle_prefix`` comes before each job's
     number in its handle, ``H:<host name>`` by default as with gearmand; it is at most 42 bytes long.
     ``max_packet_size`` bounds the body of a packet, in bytes: a larger one is answered with an ERROR.
+
+    ``job_retries`` is how many runs a job gets whose workers vanish or time out, before its clients get
+    WORK_FAIL: -1 for any number, 0 for one as in gearmand 2.0. ``worker_wakeup`` is how many of the sleeping
+    workers are woken for a job; 0 for all. With ``exceptions`` every client gets the text of exceptions.
+    ``allow_shutdown`` brings back the admin command ``shutdown``, which anyone can send who reaches the port.
+
+    ``compat="1.1"`` is for those who count on how gearmand 1.1 hands out jobs: the function that a worker
+    offered last comes first whatever the priorities, or functions take turns with ``round_robin``;
+    ``job_retries`` 0 is without limit. Otherwise a worker gets the job of the highest priority among its
+    functions, which take turns, as from gearmand 2.0, and ``round_robin`` makes no difference.
 
     Starting raises `CannotListen` when an address cannot be had.
     """
@@ -61,22 +76,41 @@ class Server:
         backlog: int = 1024,
         handle_prefix: str | None = None,
         max_packet_size: int = DEFAULT_MAX_PACKET_SIZE,
+        job_retries: int = -1,
+        worker_wakeup: int = 0,
+        exceptions: bool = False,
+        allow_shutdown: bool = False,
+        compat: Literal["1.1", "2.0"] = "2.0",
+        round_robin: bool = False,
     ) -> None:
         if not 0 <= port <= 65535:
             raise ValueError(f"a port is a number from 0 to 65535, not {port}")
+        if job_retries == 0:
+            if compat == "1.1":
+                job_retries = -1
+            else:
+                log.warning(
+                    "job_retries 0 means one run and no retry, unlike in gearmand 1.1; -1 is without limit"
+                )
         self._hosts = [host] if isinstance(host, str) else list(host)
         self._port = port
         self._backlog = backlog
         self.broker = Broker(
-            answer_line,
+            Admin(self.request_stop if allow_shutdown else None),
             handle_prefix=default_handle_prefix() if handle_prefix is None else handle_prefix,
             max_packet_size=max_packet_size,
+            job_retries=job_retries,
+            worker_wakeup=worker_wakeup,
+            exceptions=exceptions,
+            in_order_of_offer=compat == "1.1",
+            round_robin=round_robin,
         )
         self.peers: set[PeerProtocol] = set()
         self.read_buffer = memoryview(bytearray(READ_SIZE))
         self._listeners: list[asyncio.Server] = []
         self._flush_is_due = False
-        self._thread: _ServerThread | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._thread: ServerThread | None = None
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
@@ -91,6 +125,9 @@ class Server:
     async def start(self) -> None:
         """Start to listen, in the running event loop."""
         self._loop = asyncio.get_running_loop()
+        self._draining = False
+        self._stopping = asyncio.Event()
+        self.broker.tick(self._loop.time(), time.time())
         for host in self._hosts:
             try:
                 listener = await self._loop.create_server(
@@ -106,16 +143,40 @@ class Server:
 
     async def stop(self) -> None:
         """Stop to listen, write what is there for the peers, and close their connections."""
-        for listener in self._listeners:
-            listener.close()
-        self._listeners = []
+        self._close_listeners()
         self._flush()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         for peer in self.peers:
             peer.transport.close()
         if self.peers:
             await asyncio.wait([peer.closed for peer in self.peers], timeout=CLOSE_TIMEOUT)
         for peer in self.peers:
             peer.transport.abort()
+
+    def _close_listeners(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+        self._listeners = []
+
+    def request_stop(self, graceful: bool = False) -> None:
+        """Have `wait_for_stop` return: at once, or, if ``graceful``, when the last job has ended.
+
+        A graceful stop takes no new connection; those that are there go on, and may submit. To be called in
+        the event loop's thread.
+        """
+        log.info("stopping%s", f" when the last of {len(self.broker)} jobs has ended" if graceful else "")
+        if not graceful:
+            self._stopping.set()
+            return
+        self._draining = True
+        self._close_listeners()
+        self.flush_soon()
+
+    async def wait_for_stop(self) -> None:
+        """Return when a signal, the admin command ``shutdown`` or `request_stop` asks the server to stop."""
+        await self._stopping.wait()
 
     def flush_soon(self) -> None:
         """Have the output of this turn of the event loop written after it, in one write for each peer."""
@@ -127,25 +188,44 @@ class Server:
         self._flush_is_due = False
         for connection in self.broker.drain():
             connection.driver.flush()
+        deadline = self.broker.deadline
+        if deadline is not None:
+            self._tick_at(deadline)
+        if self._draining and not len(self.broker):
+            self._stopping.set()
+
+    def _tick_at(self, deadline: float) -> None:
+        deadline = min(deadline, self._loop.time() + LONGEST_WAIT)
+        if self._timer is not None:
+            if self._timer.when() <= deadline:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.broker.tick(self._loop.time(), time.time())
+        self._flush()
 
     def run(self, on_ready: Callable[[Server], None] | None = None) -> None:
-        """Serve in an event loop of its own, uvloop's where there is one, until SIGTERM or SIGINT.
+        """Serve in an event loop of its own, uvloop's where there is one, until a signal.
 
-        ``on_ready`` is called with the server once it listens. To be called from the main thread.
+        SIGTERM and SIGINT stop it at once, SIGUSR1 when the last job has ended. ``on_ready`` is called with
+        the server once it listens. To be called from the main thread.
         """
         with asyncio.Runner(loop_factory=new_event_loop) as runner, suppress(KeyboardInterrupt):
             runner.run(self._serve(on_ready))
 
     async def _serve(self, on_ready: Callable[[Server], None] | None) -> None:
-        stopped = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            with suppress(NotImplementedError):  # on Windows, where SIGINT is a KeyboardInterrupt
-                loop.add_signal_handler(number, stopped.set)
         async with self:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                with suppress(NotImplementedError):  # on Windows, where SIGINT is a KeyboardInterrupt
+                    self._loop.add_signal_handler(number, self.request_stop)
+            with suppress(NotImplementedError, AttributeError):
+                self._loop.add_signal_handler(signal.SIGUSR1, self.request_stop, True)
             if on_ready is not None:
                 on_ready(self)
-            await stopped.wait()
+            await self.wait_for_stop()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -157,7 +237,7 @@ class Server:
         await self.stop()
 
     def __enter__(self) -> Self:
-        self._thread = _ServerThread(self)
+        self._thread = ServerThread(self)
         self._thread.start()
         return self
 
@@ -169,45 +249,6 @@ class Server:
         self._thread = None
 
 
-class _ServerThread:
-    """A server in a thread with an event loop of its own."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._ready = threading.Event()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="gearcore-server", daemon=True)
-
-    def start(self) -> None:
-        """Return once the server listens; raise what kept it from that."""
-        self._thread.start()
-        self._ready.wait()
-        if self._failure is not None:
-            self._thread.join()
-            raise self._failure
-
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._stopped.set)
-        self._thread.join()
-
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(self._serve())
-
-    async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stopped = asyncio.Event()
-        try:
-            await self._server.start()
-        except BaseException as error:
-            self._failure = error
-            return
-        finally:
-            self._ready.set()
-        await self._stopped.wait()
-        await self._server.stop()
-
-
 def default_handle_prefix() -> str:
     """``H:`` and the host's name, cut to what leaves room for the job's number."""
     return f"H:{socket.gethostname()}".encode()[:42].decode(errors="ignore")
@@ -215,8 +256,9 @@ def default_handle_prefix() -> str:
 
 def cause_of(error: OSError) -> str:
     """The system's own words: event loops wrap them in a repetition of the address."""
-    is_system_error = error.errno is not None and error.errno > 0  # name look-ups have negative numbers
-    return os.strerror(error.errno) if is_system_error else error.strerror or str(error)
+    if error.errno is not None and error.errno > 0:  # name look-ups have negative numbers
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 def join_address(host: str, port: int) -> str:

@@ -1,9 +1,9 @@
 """The job server's state machine: bytes from peers in, bytes for peers out. It knows no socket and no clock.
 
-A driver makes one `Connection` for each peer, hands it what it reads, and after each turn of its event loop
-writes the output of the connections that `Broker.drain` names. The structures are in `_state.pxd`, what each
-packet does in `_handlers.pxd`, what happens to queues and workers in `_functions.pxd`, what a disconnect
-does in `_peers.pxd`.
+A driver makes one `Connection` for each peer, hands it what it reads and the time, and after each turn of
+its event loop writes the output of the connections that `Broker.drain` names. The structures are in
+`_state.pxd`, what each packet does in `_handlers.pxd`, a job's way through its states in `_transitions.pxd`,
+the queues and who is woken in `_functions.pxd`.
 """
 
 import os as _os
@@ -18,11 +18,20 @@ from libc.string cimport memchr, memcpy
 cimport cython
 
 from gearcore._buffer cimport Buffer, buffer_append, buffer_clear
-from gearcore._functions cimport ability_at, function_at
+from gearcore._functions cimport (
+    ability_at,
+    count_jobs,
+    destroy_function,
+    find_function,
+    function_at,
+    get_function,
+    get_unlisted_function,
+)
 from gearcore._handlers cimport (
     Handler,
     Packet,
     on_can_do,
+    on_can_do_timeout,
     on_cant_do,
     on_echo,
     on_get_status,
@@ -33,6 +42,7 @@ from gearcore._handlers cimport (
     on_reset_abilities,
     on_set_client_id,
     on_submit,
+    on_submit_epoch,
     on_submit_reduce,
     on_work_complete,
     on_work_exception,
@@ -40,25 +50,21 @@ from gearcore._handlers cimport (
     on_work_status,
     on_work_update,
     refuse,
+    submit_delayed,
 )
-from gearcore._jobs cimport destroy_job
-from gearcore._peers cimport (
-    abandon_watches,
-    create_peer,
-    free_peer,
-    peer_at,
-    peer_of_touched,
-    remove_abilities,
-    requeue_all,
-)
-from gearcore._replies cimport touch
+from gearcore._heap cimport heap_free
+from gearcore._jobs cimport find_job, parse_handle
+from gearcore._peers cimport create_peer, fail_runs, free_peer, peer_at, peer_of_touched, remove_abilities
+from gearcore._replies cimport format_handle, touch
 from gearcore._ring cimport Ring, ring_init, ring_is_empty, ring_remove
-from gearcore._state cimport MAX_HANDLE_SIZE, Core, Function, Job, Peer
+from gearcore._state cimport DELAYED, MAX_HANDLE_SIZE, QUEUED, RUNNING, Core, Function, Job, Peer
 from gearcore._table cimport Link, Table, table_free, table_init
+from gearcore._transitions cimport abandon, cancel, fail_run, is_wanted, mature
 from gearcore._wire cimport (
     HEADER_SIZE,
     PT_CANT_DO,
     PT_CAN_DO,
+    PT_CAN_DO_TIMEOUT,
     PT_ECHO_REQ,
     PT_GET_STATUS,
     PT_GET_STATUS_UNIQUE,
@@ -72,10 +78,12 @@ from gearcore._wire cimport (
     PT_SET_CLIENT_ID,
     PT_SUBMIT_JOB,
     PT_SUBMIT_JOB_BG,
+    PT_SUBMIT_JOB_EPOCH,
     PT_SUBMIT_JOB_HIGH,
     PT_SUBMIT_JOB_HIGH_BG,
     PT_SUBMIT_JOB_LOW,
     PT_SUBMIT_JOB_LOW_BG,
+    PT_SUBMIT_JOB_SCHED,
     PT_SUBMIT_REDUCE_JOB,
     PT_SUBMIT_REDUCE_JOB_BACKGROUND,
     PT_WORK_COMPLETE,
@@ -92,6 +100,7 @@ from gearcore._wire cimport (
 
 from gearcore.protocol import DEFAULT_MAX_PACKET_SIZE as _DEFAULT_MAX_PACKET_SIZE
 from gearcore.protocol import PACKETS as _PACKETS
+from gearcore.schedule import next_match as _next_match
 
 cdef enum:
     MAX_LINE_SIZE = 8192                # of an admin command, as in gearmand
@@ -106,12 +115,25 @@ cdef struct Rule:
 cdef Rule[PT_LIMIT] RULES
 
 
+cdef int on_submit_sched(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
+    """A background job for the next minute that fits the five fields: minute to day of the week."""
+    cdef double unix_time
+    cdef int at
+    with gil:
+        fields = [packet.args.start[at][: packet.args.size[at]] for at in range(2, 7)]
+        unix_time = _next_match(fields, core.now + core.unix_offset)
+    if unix_time < 0:
+        return refuse(core, peer, b"INVALID_ARGUMENT", b"No minute fits this schedule")
+    return submit_delayed(core, peer, packet, unix_time, 7)
+
+
 cdef void fill_rules():
     for spec in _PACKETS:
         RULES[<int>spec.number].known = spec.sender.value != 0
         RULES[<int>spec.number].arguments = len(spec.arguments)
         RULES[<int>spec.number].payload_optional = spec.payload_optional
     RULES[<int>PT_CAN_DO].handler = on_can_do
+    RULES[<int>PT_CAN_DO_TIMEOUT].handler = on_can_do_timeout
     RULES[<int>PT_CANT_DO].handler = on_cant_do
     RULES[<int>PT_RESET_ABILITIES].handler = on_reset_abilities
     RULES[<int>PT_PRE_SLEEP].handler = on_pre_sleep
@@ -126,6 +148,8 @@ cdef void fill_rules():
     RULES[<int>PT_SUBMIT_JOB_LOW_BG].handler = on_submit
     RULES[<int>PT_SUBMIT_REDUCE_JOB].handler = on_submit_reduce
     RULES[<int>PT_SUBMIT_REDUCE_JOB_BACKGROUND].handler = on_submit_reduce
+    RULES[<int>PT_SUBMIT_JOB_EPOCH].handler = on_submit_epoch
+    RULES[<int>PT_SUBMIT_JOB_SCHED].handler = on_submit_sched
     RULES[<int>PT_WORK_DATA].handler = on_work_update
     RULES[<int>PT_WORK_WARNING].handler = on_work_update
     RULES[<int>PT_WORK_STATUS].handler = on_work_status
@@ -216,14 +240,15 @@ cdef class Connection:
     def __init__(self):
         raise TypeError("a Connection is made by Broker.connect()")
 
-    def receive(self, data, /):
+    def receive(self, data, double now, /):
         """Take bytes, a bytes-like object, as they came from the peer: any part of any number of packets.
 
-        What they cause is done on return; the connections that got output are in `Broker.drain`. Raises
-        ValueError after the connection was given to `Broker.disconnect`, MemoryError when there is none for
-        what the peer asks.
+        `now` is the time in seconds on a clock of the driver's that never goes back. What the bytes cause is
+        done on return; the connections that got output are in `Broker.drain`. Raises ValueError after the
+        connection was given to `Broker.disconnect`, MemoryError when there is none for what the peer asks.
         """
         cdef Py_buffer view
+        self.broker.core.now = now
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         try:
             self.feed(<const char *>view.buf, view.len)
@@ -323,10 +348,26 @@ cdef class Connection:
 
 
 FunctionStatus = _namedtuple("FunctionStatus", ["name", "high", "normal", "low", "running", "workers"])
+JobStatus = _namedtuple("JobStatus", ["handle", "function", "unique", "state", "failures", "wanted"])
+
+cdef tuple STATE_NAMES = ("queued", "running", "delayed")
 
 
 cdef bytes function_name(const Function *function):
     return PyBytes_FromStringAndSize(function.name, function.name_size)
+
+
+cdef void free_members(Table *table) noexcept:
+    """Free every member of a table, whose link comes first in it."""
+    cdef Link *link
+    cdef size_t bucket
+    if table.buckets == NULL:
+        return
+    for bucket in range(table.size):
+        while table.buckets[bucket] != NULL:
+            link = table.buckets[bucket]
+            table.buckets[bucket] = link.next
+            free(link)
 
 
 @cython.final
@@ -335,6 +376,13 @@ cdef class Broker:
 
     `answer_line(connection, line)` is called with each line of text that a peer sends, as bytes without the
     newline, and gives the answer as bytes. `handle_prefix` comes before each job's number in its handle.
+    `max_packet_size` bounds a packet's body, in bytes.
+
+    `job_retries` is the number of runs that a job gets whose workers vanish or time out; -1 for any number,
+    and 0 for one, as in gearmand 2.0. `worker_wakeup` is how many sleeping workers are woken for a job; 0 for
+    all. With `exceptions` every client gets WORK_EXCEPTION, also one that did not ask for it. With
+    `in_order_of_offer` a grab is served as by gearmand 1.1: the function offered last comes first, whatever
+    the priorities, or, with `round_robin` too, the functions take turns.
     """
 
     def __cinit__(self):
@@ -347,7 +395,16 @@ cdef class Broker:
         self._connections = {}
 
     def __init__(
-        self, answer_line, *, str handle_prefix="H:gearcore", size_t max_packet_size=_DEFAULT_MAX_PACKET_SIZE
+        self,
+        answer_line,
+        *,
+        str handle_prefix="H:gearcore",
+        size_t max_packet_size=_DEFAULT_MAX_PACKET_SIZE,
+        int job_retries=-1,
+        uint32_t worker_wakeup=0,
+        bint exceptions=False,
+        bint in_order_of_offer=False,
+        bint round_robin=False,
     ):
         cdef bytes prefix = handle_prefix.encode() + b":"
         cdef bytes secret = _os.urandom(sizeof(self.core.key))
@@ -359,28 +416,24 @@ cdef class Broker:
         self.core.prefix_size = len(prefix)
         memcpy(&self.core.key, <const char *>secret, sizeof(self.core.key))
         self.core.max_packet_size = max_packet_size
+        self.core.rules.job_retries = job_retries
+        self.core.rules.worker_wakeup = worker_wakeup
+        self.core.rules.exceptions = exceptions
+        self.core.rules.in_order_of_offer = in_order_of_offer
+        self.core.rules.round_robin = round_robin
         self._answer_line = answer_line
 
     def __dealloc__(self):
-        cdef Link *link
         cdef Ring *at
-        cdef size_t bucket
         while self.core.all_peers.next != NULL and not ring_is_empty(&self.core.all_peers):
             at = self.core.all_peers.next
             remove_abilities(peer_at(at), NULL)
-            abandon_watches(&self.core, peer_at(at))
+            abandon(&self.core, peer_at(at))
             free_peer(peer_at(at))
-        if self.core.jobs.buckets != NULL:
-            for bucket in range(self.core.jobs.size):
-                link = self.core.jobs.buckets[bucket]
-                while link != NULL:
-                    self.core.jobs.buckets[bucket] = link.next
-                    free(link)                                      # Job.by_number comes first
-                    link = self.core.jobs.buckets[bucket]
-        while self.core.all_functions.next != NULL and not ring_is_empty(&self.core.all_functions):
-            at = self.core.all_functions.next
-            ring_remove(at)
-            free(function_at(at))
+        free_members(&self.core.jobs)           # Job.by_number comes first
+        free_members(&self.core.functions)      # Function.by_name comes first
+        heap_free(&self.core.delayed)
+        heap_free(&self.core.timeouts)
         table_free(&self.core.jobs)
         table_free(&self.core.uniques)
         table_free(&self.core.functions)
@@ -408,9 +461,34 @@ cdef class Broker:
         connection.peer = NULL
         self._connections.pop(connection, None)
         remove_abilities(peer, NULL)
-        abandon_watches(&self.core, peer)
-        requeue_all(&self.core, peer, NULL)
+        abandon(&self.core, peer)
+        fail_runs(&self.core, peer, NULL)
         free_peer(peer)
+
+    def tick(self, double now, double unix_time):
+        """Do what is due: give back the jobs that ran for too long, and queue the delayed jobs whose time came.
+
+        `now` is on the same clock as that of `Connection.receive`; `unix_time` is the time of day, in seconds
+        since 1970, at the same moment. To be called once before anything else, when the time that `deadline`
+        gives has come, and now and then in between, so that a step of the system's clock is noticed.
+        """
+        self.core.now = now
+        self.core.unix_offset = unix_time - now
+        while self.core.timeouts.size and self.core.timeouts.timers[0].time <= now:
+            fail_run(&self.core, self.core.timeouts.timers[0].job)
+        while self.core.delayed.size and self.core.delayed.timers[0].time <= unix_time:
+            mature(&self.core, self.core.delayed.timers[0].job)
+
+    @property
+    def deadline(self):
+        """When the next call of `tick` is due, on the clock of `Connection.receive`; None without a need."""
+        cdef double earliest
+        if not self.core.timeouts.size and not self.core.delayed.size:
+            return None
+        if not self.core.delayed.size:
+            return self.core.timeouts.timers[0].time
+        earliest = self.core.delayed.timers[0].time - self.core.unix_offset
+        return min(earliest, self.core.timeouts.timers[0].time) if self.core.timeouts.size else earliest
 
     def drain(self):
         """Return the connections that have output, or are to be closed, since the last call."""
@@ -429,7 +507,10 @@ cdef class Broker:
 
     @property
     def functions(self):
-        """How each function stands, as `FunctionStatus`, oldest first; the jobs of a priority are those queued."""
+        """How each function stands, as `FunctionStatus`, oldest first.
+
+        `high`, `normal` and `low` count the jobs that wait; delayed jobs are among the normal ones.
+        """
         cdef Ring *at = self.core.all_functions.next
         cdef Function *function
         cdef list found = []
@@ -439,7 +520,7 @@ cdef class Broker:
                 FunctionStatus(
                     function_name(function),
                     function.queued[0],
-                    function.queued[1],
+                    function.queued[1] + function.delayed,
                     function.queued[2],
                     function.running,
                     function.workers,
@@ -448,6 +529,70 @@ cdef class Broker:
             at = at.next
         return found
 
+    @property
+    def jobs(self):
+        """Every job, as `JobStatus`, in the order of their numbers.
+
+        `state` is "queued", "running" or "delayed"; `failures` counts the runs that came to nothing; a job
+        that is not `wanted` runs on although its clients are gone or it was cancelled.
+        """
+        cdef char[MAX_HANDLE_SIZE + 1] handle
+        cdef list found = []
+        cdef size_t bucket
+        cdef Link *link
+        cdef Job *job
+        for bucket in range(self.core.jobs.size):
+            link = self.core.jobs.buckets[bucket]
+            while link != NULL:
+                job = <Job *>link                                   # Job.by_number comes first
+                status = JobStatus(
+                    handle[: format_handle(&self.core, link.hash, handle)],
+                    function_name(job.function),
+                    job.content[: job.unique_size],
+                    STATE_NAMES[job.state],
+                    job.failures,
+                    is_wanted(job),
+                )
+                found.append((link.hash, status))
+                link = link.next
+        found.sort()
+        return [status for _, status in found]
+
+    def cancel(self, bytes handle not None):
+        """End a job for its clients, who get WORK_FAIL; return whether there is such a job.
+
+        A job that runs cannot be stopped: it goes on, nobody hears of its result, and it is not run again.
+        """
+        cdef Job *job = find_job(&self.core, parse_handle(&self.core, handle, len(handle)))
+        if job == NULL:
+            return False
+        cancel(&self.core, job)
+        return True
+
+    def limit(self, bytes name not None, size_t high, size_t normal, size_t low):
+        """Refuse submissions of a priority while the function has that many jobs of any kind; 0 for no limit.
+
+        It holds for a function that nobody has mentioned yet, too.
+        """
+        cdef Function *function = get_unlisted_function(&self.core, name, len(name))
+        function.most[0] = high
+        function.most[1] = normal
+        function.most[2] = low
+
+    def create_function(self, bytes name not None):
+        """Have a function listed before anybody offers it or submits a job for it."""
+        get_function(&self.core, name, len(name))
+
+    def drop_function(self, bytes name not None):
+        """Forget a function, and return True; False if it has workers or jobs; None if there is none."""
+        cdef Function *function = find_function(&self.core, name, len(name))
+        if function == NULL or ring_is_empty(&function.of_core):
+            return None
+        if function.workers or count_jobs(function):
+            return False
+        destroy_function(&self.core, function)
+        return True
+
     def __len__(self):
-        """How many jobs are queued or running."""
+        """How many jobs are queued, running or delayed."""
         return self.core.jobs.count

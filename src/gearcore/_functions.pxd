@@ -1,10 +1,10 @@
 """Functions: their queues, the workers that offer them, and who is woken for a job."""
 
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from gearcore._jobs cimport job_at, same_bytes
+from gearcore._jobs cimport same_bytes
 from gearcore._replies cimport reply_empty
 from gearcore._ring cimport (
     Ring,
@@ -15,8 +15,8 @@ from gearcore._ring cimport (
     ring_remove,
 )
 from gearcore._siphash cimport siphash
-from gearcore._state cimport PRIORITIES, Ability, Core, Function, Job, Peer
-from gearcore._table cimport Link, table_add, table_first, table_next
+from gearcore._state cimport PRIORITIES, Ability, Core, Function, Peer
+from gearcore._table cimport Link, table_add, table_first, table_next, table_remove
 from gearcore._wire cimport PT_NOOP
 
 
@@ -50,6 +50,14 @@ cdef inline Function *find_hashed_function(
 
 cdef inline Function *get_function(Core *core, const char *name, size_t size) except NULL nogil:
     """The function of that name, made on first mention and kept: `status` lists it from then on."""
+    cdef Function *function = get_unlisted_function(core, name, size)
+    if ring_is_empty(&function.of_core):
+        ring_push_back(&core.all_functions, &function.of_core)
+    return function
+
+
+cdef inline Function *get_unlisted_function(Core *core, const char *name, size_t size) except NULL nogil:
+    """The same, without a mention: a limit may be set before there is a function to list."""
     cdef uint64_t hash = siphash(&core.key, name, size)
     cdef Function *function = find_hashed_function(core, name, size, hash)
     cdef int priority
@@ -62,25 +70,39 @@ cdef inline Function *get_function(Core *core, const char *name, size_t size) ex
     for priority in range(PRIORITIES):
         ring_init(&function.queues[priority])
         function.queued[priority] = 0
+        function.most[priority] = 0
     function.waiting = 0
+    function.delayed = 0
     function.running = 0
     function.workers = 0
     ring_init(&function.sleepers)
     function.name_size = size
     memcpy(function.name, name, size)
+    ring_init(&function.of_core)
     table_add(&core.functions, &function.by_name, hash)
-    ring_push_back(&core.all_functions, &function.of_core)
     return function
 
 
+cdef inline size_t count_jobs(const Function *function) noexcept nogil:
+    return function.waiting + function.delayed + function.running
+
+
+cdef inline void destroy_function(Core *core, Function *function) noexcept nogil:
+    """Forget a function that has no jobs and no workers."""
+    table_remove(&core.functions, &function.by_name)
+    ring_remove(&function.of_core)
+    free(function)
+
+
 cdef inline int wake_workers(Core *core, Function *function) except -1 nogil:
-    """Send a NOOP to each worker that sleeps and offers this function.
+    """Send a NOOP to the workers that sleep and offer this function: to all, or as many as the rules say.
 
     `sleepers` may hold workers that woke up for another function since: they are met here, moved aside to
     their own `roused` ring, and put back when they next go to sleep. So going to sleep and waking up cost
     nothing for the abilities that nobody looked at.
     """
     cdef Ability *ability
+    cdef uint32_t woken = 0
     while not ring_is_empty(&function.sleepers):
         ability = ability_of_sleeper(function.sleepers.next)
         ring_remove(&ability.of_sleepers)
@@ -88,37 +110,10 @@ cdef inline int wake_workers(Core *core, Function *function) except -1 nogil:
         if ability.peer.sleeping:
             ability.peer.sleeping = False
             reply_empty(core, ability.peer, PT_NOOP)
+            woken += 1
+            if woken == core.rules.worker_wakeup:
+                break
     return 0
-
-
-cdef inline int enqueue(Core *core, Job *job) except -1 nogil:
-    """Put a job at the end of its queue and wake who may want it."""
-    cdef Function *function = job.function
-    ring_push_back(&function.queues[job.priority], &job.place)
-    function.queued[job.priority] += 1
-    function.waiting += 1
-    return wake_workers(core, function)
-
-
-cdef inline void dequeue(Job *job) noexcept nogil:
-    ring_remove(&job.place)
-    job.function.queued[job.priority] -= 1
-    job.function.waiting -= 1
-
-
-cdef inline void assign(Job *job, Peer *worker) noexcept nogil:
-    """Hand a queued job to a worker."""
-    dequeue(job)
-    job.worker = worker
-    job.function.running += 1
-    ring_push_front(&worker.running, &job.place)
-
-
-cdef inline void release(Job *job) noexcept nogil:
-    """Take a running job from its worker."""
-    ring_remove(&job.place)
-    job.worker = NULL
-    job.function.running -= 1
 
 
 cdef inline int first_priority(Function *function) noexcept nogil:
@@ -132,9 +127,9 @@ cdef inline int first_priority(Function *function) noexcept nogil:
     return PRIORITIES
 
 
-cdef inline Job *next_job(Peer *peer) noexcept nogil:
-    """The job that a grab is to get: of the highest priority over all functions that the peer offers, then
-    of the function whose turn it is, then the one that has waited longest.
+cdef inline Ability *next_ability(const Core *core, Peer *peer) noexcept nogil:
+    """The offer that a grab is served for, or NULL: one of the highest priority over all functions that the
+    peer offers and, among those, the one whose turn it is.
 
     The turn passes on from the function served last, as in gearmand 2.0.
     """
@@ -142,6 +137,8 @@ cdef inline Job *next_job(Peer *peer) noexcept nogil:
     cdef Ring *chosen = NULL
     cdef int best = PRIORITIES
     cdef int priority
+    if core.rules.in_order_of_offer:
+        return next_ability_in_order(core, peer)
     while True:
         at = at.next
         if at != &peer.abilities:
@@ -154,7 +151,22 @@ cdef inline Job *next_job(Peer *peer) noexcept nogil:
     if chosen == NULL:
         return NULL
     peer.served = chosen
-    return job_at(ability_at(chosen).function.queues[best].next)
+    return ability_at(chosen)
+
+
+cdef inline Ability *next_ability_in_order(const Core *core, Peer *peer) noexcept nogil:
+    """As gearmand 1.1 does it: the newest offer with a job wins, or, with round robin, the next one in turn;
+    priorities count within a function alone.
+    """
+    cdef Ring *start = peer.served if core.rules.round_robin else &peer.abilities
+    cdef Ring *at = start
+    while True:
+        at = at.next
+        if at != &peer.abilities and ability_at(at).function.waiting:
+            peer.served = at
+            return ability_at(at)
+        if at == start:
+            return NULL
 
 
 cdef inline bint has_job(Peer *peer) noexcept nogil:
@@ -175,7 +187,7 @@ cdef inline void fall_asleep(Peer *peer) noexcept nogil:
         ring_push_back(&ability.function.sleepers, &ability.of_sleepers)
 
 
-cdef inline int add_ability(Peer *peer, Function *function) except -1 nogil:
+cdef inline int add_ability(Peer *peer, Function *function, uint32_t timeout) except -1 nogil:
     """Note that a peer offers a function; twice if it says so twice, as gearmand does."""
     cdef Ability *ability = <Ability *>malloc(sizeof(Ability))
     if ability == NULL:
@@ -183,6 +195,7 @@ cdef inline int add_ability(Peer *peer, Function *function) except -1 nogil:
             raise MemoryError("no memory for another offer of a function")
     ability.peer = peer
     ability.function = function
+    ability.timeout = timeout
     ring_push_front(&peer.abilities, &ability.of_peer)
     # a sleeper that offers more while it sleeps is woken for that as well
     ring_push_back(&function.sleepers if peer.sleeping else &peer.roused, &ability.of_sleepers)

@@ -10,38 +10,40 @@ from libc.string cimport memcpy, strlen
 
 from gearcore._functions cimport (
     add_ability,
-    assign,
-    enqueue,
+    count_jobs,
     fall_asleep,
     find_function,
+    first_priority,
     get_function,
     has_job,
-    next_job,
-    release,
+    next_ability,
 )
 from gearcore._jobs cimport (
     Submission,
     create_job,
-    destroy_job,
     find_by_unique,
     find_job,
     find_twin,
+    job_at,
     parse_handle,
     watch_job,
     watch_of_job,
 )
-from gearcore._peers cimport remove_abilities, requeue_all
+from gearcore._peers cimport fail_runs, remove_abilities
 from gearcore._replies cimport put, put_argument, put_number, reply, reply_assign, reply_created, reply_empty, start_reply
 from gearcore._ring cimport Ring
 from gearcore._state cimport (
     MAX_CLIENT_ID_SIZE,
     MAX_REDUCER_SIZE,
     MAX_UNIQUE_SIZE,
+    RUNNING,
+    Ability,
     Core,
     Function,
     Job,
     Peer,
 )
+from gearcore._transitions cimport assign, delay, enqueue, finish
 from gearcore._wire cimport (
     PT_ECHO_RES,
     PT_ERROR,
@@ -67,10 +69,15 @@ from gearcore._wire cimport (
     PT_WORK_FAIL,
     PT_WORK_WARNING,
     Args,
+    read_u32,
 )
 
 cdef extern from "<strings.h>" nogil:
     int strncasecmp(const char *a, const char *b, size_t size)
+
+
+cdef enum:
+    SHORTEST_TIMEOUT = 1000             # milliseconds
 
 
 cdef struct Packet:
@@ -124,7 +131,32 @@ cdef inline int on_set_client_id(Core *core, Peer *peer, const Packet *packet) e
 
 
 cdef inline int on_can_do(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
-    return add_ability(peer, get_function(core, packet.args.start[0], packet.args.size[0]))
+    return add_ability(peer, get_function(core, packet.args.start[0], packet.args.size[0]), 0)
+
+
+cdef inline int on_can_do_timeout(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
+    """The timeout is decimal text in milliseconds; less than a second, but not 0, counts as a second.
+
+    The npm package sends four bytes, a big-endian number, instead.
+    """
+    cdef const char *text = packet.args.start[1]
+    cdef size_t size = size_without_nul(text, packet.args.size[1])
+    cdef uint32_t timeout
+    if packet.args.size[1] == 4 and not is_printable(text, 4):
+        timeout = read_u32(text)
+    else:
+        timeout = parse_number(text, size)
+    if timeout:
+        timeout = max(timeout, <uint32_t>SHORTEST_TIMEOUT)
+    return add_ability(peer, get_function(core, packet.args.start[0], packet.args.size[0]), timeout)
+
+
+cdef inline bint is_printable(const char *text, size_t size) noexcept nogil:
+    cdef size_t at
+    for at in range(size):
+        if not c' ' <= text[at] <= c'~':
+            return False
+    return True
 
 
 cdef inline int on_cant_do(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
@@ -132,12 +164,12 @@ cdef inline int on_cant_do(Core *core, Peer *peer, const Packet *packet) except 
     if function == NULL:
         return 0
     remove_abilities(peer, function)
-    return requeue_all(core, peer, function)
+    return fail_runs(core, peer, function)
 
 
 cdef inline int on_reset_abilities(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
     remove_abilities(peer, NULL)
-    return requeue_all(core, peer, NULL)
+    return fail_runs(core, peer, NULL)
 
 
 cdef inline int on_pre_sleep(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
@@ -149,18 +181,21 @@ cdef inline int on_pre_sleep(Core *core, Peer *peer, const Packet *packet) excep
 
 cdef inline int on_grab(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
     """GRAB_JOB, GRAB_JOB_UNIQ and GRAB_JOB_ALL differ in what they get told of the job."""
-    cdef Job *job = next_job(peer)
+    cdef Ability *ability = next_ability(core, peer)
     cdef uint32_t answer = PT_JOB_ASSIGN_UNIQ
+    cdef Function *function
+    cdef Job *job
     peer.sleeping = False
-    if job == NULL:
+    if ability == NULL:
         return reply_empty(core, peer, PT_NO_JOB)
+    function = ability.function
+    job = job_at(function.queues[first_priority(function)].next)
     if packet.type == PT_GRAB_JOB:
         answer = PT_JOB_ASSIGN
     elif packet.type == PT_GRAB_JOB_ALL and job.reducer_size:
         answer = PT_JOB_ASSIGN_ALL
     reply_assign(core, peer, job, answer)
-    assign(job, peer)
-    return 0
+    return assign(core, job, peer, ability.timeout)
 
 
 cdef inline int on_submit(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
@@ -171,6 +206,7 @@ cdef inline int on_submit(Core *core, Peer *peer, const Packet *packet) except -
     asked.reducer, asked.reducer_size = b"", 0
     asked.workload, asked.workload_size = packet.args.start[2], packet.args.size[2]
     asked.priority = submitted_priority(packet.type)
+    asked.unix_time = 0
     asked.background = not (
         packet.type == PT_SUBMIT_JOB or packet.type == PT_SUBMIT_JOB_HIGH or packet.type == PT_SUBMIT_JOB_LOW
     )
@@ -193,8 +229,40 @@ cdef inline int on_submit_reduce(Core *core, Peer *peer, const Packet *packet) e
     asked.reducer, asked.reducer_size = packet.args.start[2], packet.args.size[2]
     asked.workload, asked.workload_size = packet.args.start[4], packet.args.size[4]
     asked.priority = 1
+    asked.unix_time = 0
     asked.background = packet.type == PT_SUBMIT_REDUCE_JOB_BACKGROUND
     return submit(core, peer, &asked)
+
+
+cdef inline int on_submit_epoch(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
+    """A background job of normal priority for a time in seconds since 1970; at once if that is no number."""
+    return submit_delayed(core, peer, packet, parse_time(packet.args.start[2], packet.args.size[2]), 3)
+
+
+cdef inline int submit_delayed(
+    Core *core, Peer *peer, const Packet *packet, double unix_time, int workload
+) except -1 nogil:
+    """A job for a time to come; `workload` says which argument that is."""
+    cdef Submission asked
+    asked.function, asked.function_size = packet.args.start[0], packet.args.size[0]
+    asked.unique, asked.unique_size = packet.args.start[1], packet.args.size[1]
+    asked.reducer, asked.reducer_size = b"", 0
+    asked.workload, asked.workload_size = packet.args.start[workload], packet.args.size[workload]
+    asked.priority = 1
+    asked.unix_time = unix_time
+    asked.background = True
+    return submit(core, peer, &asked)
+
+
+cdef inline double parse_time(const char *text, size_t size) noexcept nogil:
+    cdef double seconds = 0
+    cdef size_t at = 0
+    while at < size and text[at] == c' ':
+        at += 1
+    while at < size and c'0' <= text[at] <= c'9':
+        seconds = 10 * seconds + (text[at] - c'0')
+        at += 1
+    return seconds
 
 
 cdef inline int submit(Core *core, Peer *peer, const Submission *asked) except -1 nogil:
@@ -209,13 +277,18 @@ cdef inline int submit(Core *core, Peer *peer, const Submission *asked) except -
         return refuse(core, peer, b"ARGUMENT_TOO_LARGE", b"Unique value too large")
     function = get_function(core, asked.function, asked.function_size)
     twin = find_twin(core, function, asked)
+    if twin == NULL and function.most[asked.priority] and count_jobs(function) >= function.most[asked.priority]:
+        return refuse(core, peer, b"QUEUE_ERROR", b"Job queue is full")
     job = twin if twin != NULL else create_job(core, function, asked)
     if asked.background:
         job.background = True
     else:
         watch_job(job, peer)
     if twin == NULL:
-        enqueue(core, job)
+        if asked.unix_time > core.now + core.unix_offset:
+            delay(core, job, asked.unix_time)
+        else:
+            enqueue(core, job)
     return reply_created(core, peer, job)
 
 
@@ -328,11 +401,6 @@ cdef inline int on_work_exception(Core *core, Peer *peer, const Packet *packet) 
     return 0
 
 
-cdef inline void finish(Core *core, Job *job) noexcept nogil:
-    release(job)
-    destroy_job(core, job)
-
-
 cdef inline int on_get_status(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
     cdef size_t size = size_without_nul(packet.body, packet.size)
     cdef Job *job = find_job(core, parse_handle(core, packet.body, size))
@@ -353,7 +421,7 @@ cdef inline int reply_status(
     cdef uint64_t clients = 0
     cdef Ring *at
     end = put(put_number(end, job != NULL), b"", 1)
-    end = put(put_number(end, job != NULL and job.worker != NULL), b"", 1)
+    end = put(put_number(end, job != NULL and job.state == RUNNING), b"", 1)
     end = put(put_number(end, job.numerator if job != NULL else 0), b"", 1)
     end = put_number(end, job.denominator if job != NULL else 0)
     if type == PT_STATUS_RES_UNIQUE:

@@ -22,6 +22,7 @@ cdef struct Submission:
     size_t workload_size
     uint8_t priority
     bint background
+    double unix_time            # not to be run before; 0 for at once
 
 
 cdef inline Job *job_at(Ring *place) noexcept nogil:
@@ -116,6 +117,8 @@ cdef inline Job *create_job(Core *core, Function *function, const Submission *as
     job.worker = NULL
     job.numerator = 0
     job.denominator = 0
+    job.failures = 0
+    job.timed = False
     job.workload_size = <uint32_t>asked.workload_size
     job.unique_size = <uint8_t>asked.unique_size
     job.reducer_size = <uint8_t>asked.reducer_size
@@ -147,9 +150,15 @@ cdef inline void destroy_job(Core *core, Job *job) noexcept nogil:
     while job.watches.next != &job.watches:
         free_watch(watch_of_job(job.watches.next))
     table_remove(&core.jobs, &job.by_number)
+    forget_unique(core, job)
+    free(job)
+
+
+cdef inline void forget_unique(Core *core, Job *job) noexcept nogil:
+    """Let nothing join this job any more."""
     if job.coalesces:
         table_remove(&core.uniques, &job.by_unique)
-    free(job)
+        job.coalesces = False
 
 
 cdef inline int watch_job(Job *job, Peer *client) except -1 nogil:

@@ -1,7 +1,8 @@
 """What the broker knows, as plain C: jobs, functions, peers, and who stands in which list.
 
-Everything is reachable from `Core`. A job is in exactly one of two rings through `Job.place`: the queue of
-its function and priority while it waits (`worker` is NULL), or its worker's `running` ring.
+Everything is reachable from `Core`. A job is queued, running or delayed. Through `Job.place` it is in the
+queue of its function and priority, or in its worker's `running` ring; while it is delayed it is in neither,
+but in the heap `Core.delayed`. A running job whose function has a timeout is in the heap `Core.timeouts`.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -19,6 +20,12 @@ cdef enum:
     MAX_CLIENT_ID_SIZE = 127
 
 
+cdef enum JobState:
+    QUEUED
+    RUNNING
+    DELAYED
+
+
 cdef struct Job:
     Link by_number              # its hash is the job's number: the last part of its handle
     Link by_unique              # its hash is that of what the job coalesces on
@@ -29,6 +36,10 @@ cdef struct Job:
     uint32_t numerator
     uint32_t denominator
     uint32_t workload_size
+    uint32_t failures           # runs that ended with the worker's disappearance or a timeout
+    uint32_t timer              # its index in the heap that it is in, if it is in one
+    uint8_t state               # a JobState
+    uint8_t timed               # runs, and is in the heap of timeouts
     uint8_t unique_size
     uint8_t reducer_size
     uint8_t priority
@@ -45,14 +56,27 @@ cdef struct Watch:
     Peer *client
 
 
+cdef struct Timer:
+    double time
+    Job *job
+
+
+cdef struct Heap:
+    Timer *timers
+    size_t size
+    size_t capacity
+
+
 cdef struct Function:
     Link by_name
-    Ring of_core
+    Ring of_core                # in Core.all_functions once somebody mentioned it, or alone
     Ring queues[PRIORITIES]
     size_t queued[PRIORITIES]
     size_t waiting              # the sum of `queued`
+    size_t delayed
     size_t running
     size_t workers
+    size_t most[PRIORITIES]     # jobs that there may be, of any kind, for one more to be taken; 0 for no limit
     Ring sleepers               # abilities of workers that may be asleep, by Ability.of_sleepers
     size_t name_size
     char name[1]
@@ -63,6 +87,7 @@ cdef struct Ability:
     Ring of_sleepers            # in Function.sleepers, or in Peer.roused
     Peer *peer
     Function *function
+    uint32_t timeout            # milliseconds that a job may run; 0 for as long as it likes
 
 
 cdef struct Peer:
@@ -84,6 +109,15 @@ cdef struct Peer:
     void *connection            # the Connection that stands for this peer; the broker keeps it alive
 
 
+# What the operator chose. See the docstring of Broker.
+cdef struct Rules:
+    int job_retries             # runs that a job gets at the most; -1 for any number
+    uint32_t worker_wakeup      # workers woken for a job; 0 for all that sleep
+    bint in_order_of_offer      # gearmand 1.1: a worker's functions are served in order of their offer
+    bint round_robin            # gearmand 1.1 with --round-robin
+    bint exceptions             # every client gets exceptions
+
+
 cdef struct Core:
     Table jobs                  # by number
     Table uniques
@@ -92,7 +126,12 @@ cdef struct Core:
     uint64_t last_number
     Ring all_peers
     Ring touched                # peers with output to be written, or to be closed
+    Heap delayed                # jobs whose time has not come, by Unix time
+    Heap timeouts               # running jobs, by the time on the driver's clock when they are taken back
+    double now                  # on the driver's clock, in seconds from whenever it likes
+    double unix_offset          # what to add to `now` to get Unix time
     SipKey key
+    Rules rules
     size_t max_packet_size
     size_t prefix_size
     char prefix[MAX_HANDLE_SIZE + 1]

@@ -1,0 +1,147 @@
+"""A job's way through its states, one function for each step; nothing else changes them or their counts.
+
+    created --enqueue--> QUEUED --assign--> RUNNING --finish--> gone
+       |                  ^  |                 |
+       |              mature |              fail_run --> QUEUED again, or gone
+       +------delay--> DELAYED     `abandon` and `cancel` may end a job in any state
+"""
+
+from libc.stdint cimport uint32_t
+
+from gearcore._functions cimport wake_workers
+from gearcore._heap cimport heap_push, heap_remove
+from gearcore._jobs cimport destroy_job, forget_unique, free_watch, watch_of_client, watch_of_job
+from gearcore._replies cimport format_handle, reply
+from gearcore._ring cimport Ring, ring_is_empty, ring_push_back, ring_push_front, ring_remove
+from gearcore._state cimport DELAYED, MAX_HANDLE_SIZE, QUEUED, RUNNING, Core, Job, Peer
+from gearcore._wire cimport PT_WORK_FAIL
+
+
+cdef inline int enqueue(Core *core, Job *job) except -1 nogil:
+    """Put a job at the end of its queue and wake who may want it."""
+    job.state = QUEUED
+    ring_push_back(&job.function.queues[job.priority], &job.place)
+    job.function.queued[job.priority] += 1
+    job.function.waiting += 1
+    return wake_workers(core, job.function)
+
+
+cdef inline int delay(Core *core, Job *job, double unix_time) except -1 nogil:
+    """Keep a job until its time has come."""
+    heap_push(&core.delayed, job, unix_time)
+    job.state = DELAYED
+    job.function.delayed += 1
+    return 0
+
+
+cdef inline int mature(Core *core, Job *job) except -1 nogil:
+    """The time of a delayed job has come."""
+    heap_remove(&core.delayed, job)
+    job.function.delayed -= 1
+    return enqueue(core, job)
+
+
+cdef inline int assign(Core *core, Job *job, Peer *worker, uint32_t timeout) except -1 nogil:
+    """Hand a queued job to a worker, for at most `timeout` milliseconds, or for as long as it takes if 0."""
+    if timeout:
+        heap_push(&core.timeouts, job, core.now + timeout / 1000.0)
+        job.timed = True
+    unqueue(job)
+    job.state = RUNNING
+    job.worker = worker
+    job.function.running += 1
+    ring_push_front(&worker.running, &job.place)
+    return 0
+
+
+cdef inline void unqueue(Job *job) noexcept nogil:
+    ring_remove(&job.place)
+    job.function.queued[job.priority] -= 1
+    job.function.waiting -= 1
+
+
+cdef inline void release(Core *core, Job *job) noexcept nogil:
+    """Take a running job from its worker."""
+    if job.timed:
+        heap_remove(&core.timeouts, job)
+        job.timed = False
+    ring_remove(&job.place)
+    job.worker = NULL
+    job.function.running -= 1
+
+
+cdef inline void finish(Core *core, Job *job) noexcept nogil:
+    """A running job has ended, with whatever outcome."""
+    release(core, job)
+    destroy_job(core, job)
+
+
+cdef inline bint is_wanted(const Job *job) noexcept nogil:
+    return job.background or job.watches.next != &job.watches
+
+
+cdef inline int fail_run(Core *core, Job *job) except -1 nogil:
+    """A run came to nothing: its worker vanished, gave the function up, or took too long.
+
+    The job goes to the end of its queue, unless nobody waits for it any more, or it has had all its runs:
+    then its clients get WORK_FAIL.
+    """
+    cdef int most = core.rules.job_retries
+    job.failures += 1
+    if not is_wanted(job):
+        finish(core, job)
+        return 0
+    if most >= 0 and job.failures >= <uint32_t>max(most, 1):
+        fail_watches(core, job)
+        finish(core, job)
+        return 0
+    release(core, job)
+    job.numerator = 0
+    job.denominator = 0
+    return enqueue(core, job)
+
+
+cdef inline int fail_watches(Core *core, Job *job) except -1 nogil:
+    """Tell every client that the job failed."""
+    cdef char handle[MAX_HANDLE_SIZE + 1]
+    cdef size_t size = format_handle(core, job.by_number.hash, handle)
+    cdef Ring *at = job.watches.next
+    while at != &job.watches:
+        reply(core, watch_of_job(at).client, PT_WORK_FAIL, handle, size)
+        at = at.next
+    return 0
+
+
+cdef inline void discard(Core *core, Job *job) noexcept nogil:
+    """Forget a job that does not run."""
+    if job.state == DELAYED:
+        heap_remove(&core.delayed, job)
+        job.function.delayed -= 1
+    else:
+        unqueue(job)
+    destroy_job(core, job)
+
+
+cdef inline void abandon(Core *core, Peer *client) noexcept nogil:
+    """The client is gone: jobs that wait for nobody else leave their queue; those that run go on."""
+    cdef Job *job
+    while not ring_is_empty(&client.watches):
+        job = watch_of_client(client.watches.next).job
+        free_watch(watch_of_client(client.watches.next))
+        if job.state != RUNNING and not is_wanted(job):
+            discard(core, job)
+
+
+cdef inline int cancel(Core *core, Job *job) except -1 nogil:
+    """End a job for its clients. One that runs goes on, since a worker cannot be told, and nobody hears of it;
+    its unique is free for a new job.
+    """
+    fail_watches(core, job)
+    if job.state != RUNNING:
+        discard(core, job)
+        return 0
+    while not ring_is_empty(&job.watches):
+        free_watch(watch_of_job(job.watches.next))
+    job.background = False
+    forget_unique(core, job)
+    return 0
