@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import suppress
 
 import pytest
@@ -14,7 +15,7 @@ from gearcore._codec import Parser, pack_request
 from gearcore.errors import CannotListen
 from gearcore.protocol import RESPONSE_MAGIC
 from gearcore.protocol import PacketType as P
-from gearcore.server import Server
+from gearcore.server import Keepalive, Limits, Server
 from gearcore.server.loop import new_event_loop
 
 
@@ -107,6 +108,48 @@ def test_accepted_sockets_do_not_delay_small_writes(server):
         accepted = peer.transport.get_extra_info("socket")
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other names for these")
+def test_a_vanished_peer_is_found_out_within_minutes():
+    with Server(port=0, keepalive=Keepalive(30, 5, -1)) as server, Caller(server) as client:
+        client.ask(P.ECHO_REQ, b"")
+        (peer,) = server.peers
+        accepted = peer.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 5
+
+
+def test_connections_over_the_limit_are_closed_and_logged(caplog):
+    with Server(port=0, limits=Limits(connections=2)) as server:
+        with Caller(server) as one, Caller(server) as two:
+            one.ask(P.ECHO_REQ, b"")
+            two.ask(P.ECHO_REQ, b"")
+            with Caller(server) as third, suppress(ConnectionResetError):
+                assert third.socket.recv(1) == b""
+            assert "refused: 2 connections are open" in caplog.text
+            one.ask(P.ECHO_REQ, b"")
+        while server.peers:
+            time.sleep(0.001)
+        with Caller(server) as fourth:
+            fourth.ask(P.ECHO_REQ, b"")
+
+
+def test_a_peer_that_never_reads_is_cut_off_and_its_jobs_are_kept(caplog):
+    with Server(port=0, limits=Limits(output=1_000_000)) as server, Caller(server) as worker:
+        with Caller(server) as stuck:
+            stuck.ask(P.SUBMIT_JOB_BG, b"kept", b"", b"")
+            _, handle = stuck.ask(P.SUBMIT_JOB, b"f", b"", b"")
+            worker.send(P.CAN_DO, b"f")
+            worker.ask(P.GRAB_JOB)
+            for _ in range(300):
+                worker.send(P.WORK_DATA, handle, b"x" * 100_000)
+                if worker.ask(P.ECHO_REQ, b"") and "is cut off" in caplog.text:
+                    break
+            else:
+                pytest.fail("the peer was not cut off")
+        worker.send(P.WORK_COMPLETE, handle, b"")
+        assert worker.line(b"status\n") == b"kept\t1\t0\t0\n"
 
 
 def test_one_turn_of_the_loop_writes_once_to_each_peer():

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from typing import TYPE_CHECKING, cast
 
 from gearcore._broker import Connection
+from gearcore.server.sockets import configure
 
 if TYPE_CHECKING:
     from gearcore.server.server import Server
 
-__all__ = ["PeerProtocol"]
+__all__ = ["PeerProtocol", "RefusedProtocol"]
 
 log = logging.getLogger("gearcore.server")
 
@@ -39,11 +39,9 @@ class PeerProtocol(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         sock = transport.get_extra_info("socket")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        host, port, *_ = transport.get_extra_info("peername") or ("-", 0)
-        self.peer = f"{host}:{port}"
-        self.connection = self._server.broker.connect(host, sock.fileno())
+        configure(sock, self._server.keepalive)
+        self.peer = peer_name(transport)
+        self.connection = self._server.broker.connect(self.peer.rpartition(":")[0], sock.fileno())
         self.connection.driver = self
         self._server.peers.add(self)
         log.debug("peer %s connected", self.peer)
@@ -61,6 +59,10 @@ class PeerProtocol(asyncio.BufferedProtocol):
 
     def flush(self) -> None:
         """Write what the broker has for this peer, all at once."""
+        if self.connection.overflowed:
+            log.warning("peer %s is cut off: it does not read what it is sent", self.peer)
+            self.transport.abort()
+            return
         if self._paused:
             return
         output = self.connection.take_output()
@@ -82,3 +84,20 @@ class PeerProtocol(asyncio.BufferedProtocol):
         self.closed.set_result(None)
         self._server.flush_soon()
         log.debug("peer %s disconnected%s", self.peer, f": {exc}" if exc else "")
+
+
+class RefusedProtocol(asyncio.Protocol):
+    """Closes a connection for which there is no room."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        log.warning("peer %s is refused: %d connections are open", peer_name(transport), self._limit)
+        cast(asyncio.Transport, transport).abort()
+
+
+def peer_name(transport: asyncio.BaseTransport) -> str:
+    """The address and port at the other end, for the log."""
+    host, port, *_ = transport.get_extra_info("peername") or ("-", 0)
+    return f"{host}:{port}"

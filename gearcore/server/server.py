@@ -15,9 +15,10 @@ from typing import Literal, Self
 
 from gearcore.broker import Admin, Broker
 from gearcore.errors import CannotListen
-from gearcore.protocol import DEFAULT_MAX_PACKET_SIZE, DEFAULT_PORT
+from gearcore.protocol import DEFAULT_PORT
+from gearcore.server.limits import Keepalive, Limits
 from gearcore.server.loop import new_event_loop
-from gearcore.server.peer import PeerProtocol
+from gearcore.server.peer import PeerProtocol, RefusedProtocol
 from gearcore.server.thread import ServerThread
 
 __all__ = ["Server"]
@@ -53,7 +54,7 @@ class Server:
     ``host`` is an address or a host name to listen on, or several; ``port`` 0 lets the system choose.
     ``backlog`` is how many connections may wait to be accepted. ``handle_prefix`` comes before each job's
     number in its handle, ``H:<host name>`` by default as with gearmand; it is at most 42 bytes long.
-    ``max_packet_size`` bounds the body of a packet, in bytes: a larger one is answered with an ERROR.
+    ``limits`` say how much it takes from its peers, ``keepalive`` when a silent peer is taken for dead.
 
     ``job_retries`` is how many runs a job gets whose workers vanish or time out, before its clients get
     WORK_FAIL: -1 for any number, 0 for one as in gearmand 2.0. ``worker_wakeup`` is how many of the sleeping
@@ -75,7 +76,8 @@ class Server:
         *,
         backlog: int = 1024,
         handle_prefix: str | None = None,
-        max_packet_size: int = DEFAULT_MAX_PACKET_SIZE,
+        limits: Limits | None = None,
+        keepalive: Keepalive | None = None,
         job_retries: int = -1,
         worker_wakeup: int = 0,
         exceptions: bool = False,
@@ -95,10 +97,15 @@ class Server:
         self._hosts = [host] if isinstance(host, str) else list(host)
         self._port = port
         self._backlog = backlog
+        self.limits = Limits() if limits is None else limits
+        self.keepalive = Keepalive() if keepalive is None else keepalive
         self.broker = Broker(
             Admin(self.request_stop if allow_shutdown else None),
             handle_prefix=default_handle_prefix() if handle_prefix is None else handle_prefix,
-            max_packet_size=max_packet_size,
+            max_packet_size=self.limits.packet,
+            max_output=self.limits.output,
+            max_memory=self.limits.memory,
+            max_functions=self.limits.functions,
             job_retries=job_retries,
             worker_wakeup=worker_wakeup,
             exceptions=exceptions,
@@ -131,7 +138,7 @@ class Server:
         for host in self._hosts:
             try:
                 listener = await self._loop.create_server(
-                    lambda: PeerProtocol(self), host, self._port, backlog=self._backlog, reuse_address=True
+                    self.new_peer, host, self._port, backlog=self._backlog, reuse_address=True
                 )
             except OSError as error:
                 await self.stop()
@@ -177,6 +184,12 @@ class Server:
     async def wait_for_stop(self) -> None:
         """Return when a signal, the admin command ``shutdown`` or `request_stop` asks the server to stop."""
         await self._stopping.wait()
+
+    def new_peer(self) -> PeerProtocol | RefusedProtocol:
+        """Make the protocol for a connection that was just accepted."""
+        if len(self.peers) >= self.limits.connections:
+            return RefusedProtocol(self.limits.connections)
+        return PeerProtocol(self)
 
     def flush_soon(self) -> None:
         """Have the output of this turn of the event loop written after it, in one write for each peer."""

@@ -11,7 +11,7 @@ from collections import namedtuple as _namedtuple
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport uint32_t
+from libc.stdint cimport SIZE_MAX, uint32_t
 from libc.stdlib cimport free
 from libc.string cimport memchr, memcpy
 
@@ -55,7 +55,7 @@ from gearcore._handlers cimport (
 from gearcore._heap cimport heap_free
 from gearcore._jobs cimport find_job, parse_handle
 from gearcore._peers cimport create_peer, fail_runs, free_peer, peer_at, peer_of_touched, remove_abilities
-from gearcore._replies cimport format_handle, touch
+from gearcore._replies cimport format_handle, overflow, touch
 from gearcore._ring cimport Ring, ring_init, ring_is_empty, ring_remove
 from gearcore._state cimport DELAYED, MAX_HANDLE_SIZE, QUEUED, RUNNING, Core, Function, Job, Peer
 from gearcore._table cimport Link, Table, table_free, table_init
@@ -105,6 +105,8 @@ from gearcore.schedule import next_match as _next_match
 cdef enum:
     MAX_LINE_SIZE = 8192                # of an admin command, as in gearmand
     MAX_PREFIX_SIZE = MAX_HANDLE_SIZE - 20
+    DEFAULT_MAX_OUTPUT = 128 * 1024 * 1024
+    DEFAULT_MAX_FUNCTIONS = 1_000_000
 
 cdef struct Rule:
     Handler handler                     # NULL for what no peer may send
@@ -205,7 +207,7 @@ cdef size_t consume(Core *core, Peer *peer, const char *data, size_t size) excep
         if end - at < HEADER_SIZE:
             break
         body_size = read_u32(at + 8)
-        if body_size > core.max_packet_size:
+        if body_size > core.rules.max_packet_size:
             refuse(core, peer, b"ARGUMENT_TOO_LARGE", b"The packet is larger than this server takes")
             peer.discarding = body_size
             return at + HEADER_SIZE - data
@@ -279,10 +281,32 @@ cdef class Connection:
         if input.data[0] != 0:
             return self._set_aside(peer, data, size)
         used = min(missing(input), size)
-        buffer_append(input, data, used)
+        if not self._keep(peer, data, used):
+            return used
         if consume(&self.broker.core, peer, input.data, input.size):
-            buffer_clear(input)
+            self._let_go(peer)
         return used
+
+    cdef bint _keep(self, Peer *peer, const char *data, size_t size) except -1:
+        """Add to the unfinished input. Without memory for it, refuse the packet and pass over the rest."""
+        cdef Core *core = &self.broker.core
+        cdef Buffer *input = &peer.input
+        cdef size_t before = input.capacity
+        if core.memory + size > core.rules.max_memory and input.size >= HEADER_SIZE:
+            refuse(core, peer, b"QUEUE_ERROR", b"The memory that this server may use is full")
+            peer.discarding = missing(input) - size
+            self._let_go(peer)
+            return False
+        buffer_append(input, data, size)
+        core.memory += input.capacity - before
+        return True
+
+    cdef int _let_go(self, Peer *peer) except -1:
+        """Forget the unfinished input, and count the memory that comes free."""
+        cdef size_t before = peer.input.capacity
+        buffer_clear(&peer.input)
+        self.broker.core.memory -= before - peer.input.capacity
+        return 0
 
     cdef size_t _set_aside(self, Peer *peer, const char *data, size_t size) except? 0:
         """Keep what is unfinished, up to the end of a line; a line that is whole by then is answered."""
@@ -297,14 +321,22 @@ cdef class Connection:
                 self._answer(peer, b"ERR ARGUMENT_TOO_LARGE A+line+of+text+is+limited+to+8192+bytes\r\n")
                 peer.closing = True
                 return size
-        buffer_append(input, data, size)
+        self._keep(peer, data, size)
         if newline != NULL:
             line = PyBytes_FromStringAndSize(input.data, input.size - 1)
-            buffer_clear(input)
-            self._answer(peer, self.broker._answer_line(self, line))
+            self._let_go(peer)
+            self._answer(peer, self._answer_to(line))
         return size
 
+    cdef bytes _answer_to(self, bytes line):
+        cdef bytes command = line.strip(b"\r").partition(b" ")[0].lower()
+        if self.access is not None and not self.access("admin", command):
+            return b"ERR PERMISSION_DENIED This+peer+may+not+send+this+command+" + command + b"\r\n"
+        return self.broker._answer_line(self, line)
+
     cdef int _answer(self, Peer *peer, bytes text) except -1:
+        if peer.output.size > self.broker.core.rules.max_output:
+            overflow(&self.broker.core, peer)
         buffer_append(&peer.output, text, len(text))
         touch(&self.broker.core, peer)
         return 0
@@ -325,6 +357,11 @@ cdef class Connection:
     def closing(self):
         """Whether the driver is to close the connection once its output is written."""
         return self.peer == NULL or self.peer.closing
+
+    @property
+    def overflowed(self):
+        """Whether the peer left so much unread that the driver is to cut it off without writing more."""
+        return self.peer != NULL and self.peer.overflowed
 
     @property
     def client_id(self):
@@ -376,7 +413,12 @@ cdef class Broker:
 
     `answer_line(connection, line)` is called with each line of text that a peer sends, as bytes without the
     newline, and gives the answer as bytes. `handle_prefix` comes before each job's number in its handle.
-    `max_packet_size` bounds a packet's body, in bytes.
+
+    What it takes is bounded. `max_packet_size` is for a packet's body, in bytes: a larger one is refused.
+    `max_output` is for what a peer leaves unread, in bytes, without the last packet: beyond it `overflowed`
+    is set, and the driver is to cut the peer off. `max_memory` is for the bytes that jobs, functions, offers
+    and unfinished packets take: beyond it submissions and offers are refused, and nothing else changes.
+    `max_functions` is for their number.
 
     `job_retries` is the number of runs that a job gets whose workers vanish or time out; -1 for any number,
     and 0 for one, as in gearmand 2.0. `worker_wakeup` is how many sleeping workers are woken for a job; 0 for
@@ -400,6 +442,9 @@ cdef class Broker:
         *,
         str handle_prefix="H:gearcore",
         size_t max_packet_size=_DEFAULT_MAX_PACKET_SIZE,
+        size_t max_output=DEFAULT_MAX_OUTPUT,
+        size_t max_memory=SIZE_MAX,
+        size_t max_functions=DEFAULT_MAX_FUNCTIONS,
         int job_retries=-1,
         uint32_t worker_wakeup=0,
         bint exceptions=False,
@@ -415,7 +460,10 @@ cdef class Broker:
         memcpy(self.core.prefix, <const char *>prefix, len(prefix))
         self.core.prefix_size = len(prefix)
         memcpy(&self.core.key, <const char *>secret, sizeof(self.core.key))
-        self.core.max_packet_size = max_packet_size
+        self.core.rules.max_packet_size = max_packet_size
+        self.core.rules.max_output = max_output
+        self.core.rules.max_memory = max_memory
+        self.core.rules.max_functions = max_functions
         self.core.rules.job_retries = job_retries
         self.core.rules.worker_wakeup = worker_wakeup
         self.core.rules.exceptions = exceptions
@@ -427,9 +475,9 @@ cdef class Broker:
         cdef Ring *at
         while self.core.all_peers.next != NULL and not ring_is_empty(&self.core.all_peers):
             at = self.core.all_peers.next
-            remove_abilities(peer_at(at), NULL)
+            remove_abilities(&self.core, peer_at(at), NULL)
             abandon(&self.core, peer_at(at))
-            free_peer(peer_at(at))
+            free_peer(&self.core, peer_at(at))
         free_members(&self.core.jobs)           # Job.by_number comes first
         free_members(&self.core.functions)      # Function.by_name comes first
         heap_free(&self.core.delayed)
@@ -438,13 +486,19 @@ cdef class Broker:
         table_free(&self.core.uniques)
         table_free(&self.core.functions)
 
-    def connect(self, str address="-", int number=-1):
-        """Return the `Connection` for a new peer, known until it is given to `disconnect`."""
+    def connect(self, str address="-", int number=-1, access=None):
+        """Return the `Connection` for a new peer, known until it is given to `disconnect`.
+
+        `access(action, name)`, if it is given, says whether the peer may do something: with "submit" and
+        "work" the name is that of a function, with "admin" it is the first word of a command, in small letters.
+        """
         cdef Connection connection = Connection.__new__(Connection)
         connection.broker = self
         connection.address = address
         connection.number = number
+        connection.access = access
         connection.peer = create_peer(&self.core, <void *>connection)
+        connection.peer.access = <void *>access if access is not None else NULL
         self._connections[connection] = connection
         return connection
 
@@ -460,10 +514,10 @@ cdef class Broker:
             return
         connection.peer = NULL
         self._connections.pop(connection, None)
-        remove_abilities(peer, NULL)
+        remove_abilities(&self.core, peer, NULL)
         abandon(&self.core, peer)
         fail_runs(&self.core, peer, NULL)
-        free_peer(peer)
+        free_peer(&self.core, peer)
 
     def tick(self, double now, double unix_time):
         """Do what is due: give back the jobs that ran for too long, and queue the delayed jobs whose time came.

@@ -76,6 +76,7 @@ cdef inline Function *get_unlisted_function(Core *core, const char *name, size_t
     function.running = 0
     function.workers = 0
     ring_init(&function.sleepers)
+    core.memory += sizeof(Function) + size
     function.name_size = size
     memcpy(function.name, name, size)
     ring_init(&function.of_core)
@@ -91,6 +92,7 @@ cdef inline void destroy_function(Core *core, Function *function) noexcept nogil
     """Forget a function that has no jobs and no workers."""
     table_remove(&core.functions, &function.by_name)
     ring_remove(&function.of_core)
+    core.memory -= sizeof(Function) + function.name_size
     free(function)
 
 
@@ -187,12 +189,13 @@ cdef inline void fall_asleep(Peer *peer) noexcept nogil:
         ring_push_back(&ability.function.sleepers, &ability.of_sleepers)
 
 
-cdef inline int add_ability(Peer *peer, Function *function, uint32_t timeout) except -1 nogil:
+cdef inline int add_ability(Core *core, Peer *peer, Function *function, uint32_t timeout) except -1 nogil:
     """Note that a peer offers a function; twice if it says so twice, as gearmand does."""
     cdef Ability *ability = <Ability *>malloc(sizeof(Ability))
     if ability == NULL:
         with gil:
             raise MemoryError("no memory for another offer of a function")
+    core.memory += sizeof(Ability)
     ability.peer = peer
     ability.function = function
     ability.timeout = timeout
@@ -203,11 +206,12 @@ cdef inline int add_ability(Peer *peer, Function *function, uint32_t timeout) ex
     return 0
 
 
-cdef inline void remove_ability(Ability *ability) noexcept nogil:
+cdef inline void remove_ability(Core *core, Ability *ability) noexcept nogil:
     cdef Peer *peer = ability.peer
     if peer.served == &ability.of_peer:
         peer.served = ability.of_peer.prev
     ring_remove(&ability.of_peer)
     ring_remove(&ability.of_sleepers)
     ability.function.workers -= 1
+    core.memory -= sizeof(Ability)
     free(ability)

@@ -25,6 +25,7 @@ from gearcore._jobs cimport (
     find_job,
     find_twin,
     job_at,
+    job_size,
     parse_handle,
     watch_job,
     watch_of_job,
@@ -34,6 +35,7 @@ from gearcore._replies cimport put, put_argument, put_number, reply, reply_assig
 from gearcore._ring cimport Ring
 from gearcore._state cimport (
     MAX_CLIENT_ID_SIZE,
+    MAX_FUNCTION_SIZE,
     MAX_REDUCER_SIZE,
     MAX_UNIQUE_SIZE,
     RUNNING,
@@ -131,7 +133,41 @@ cdef inline int on_set_client_id(Core *core, Peer *peer, const Packet *packet) e
 
 
 cdef inline int on_can_do(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
-    return add_ability(peer, get_function(core, packet.args.start[0], packet.args.size[0]), 0)
+    return offer(core, peer, packet, 0)
+
+
+cdef inline int offer(Core *core, Peer *peer, const Packet *packet, uint32_t timeout) except -1 nogil:
+    cdef const char *name = packet.args.start[0]
+    cdef size_t size = packet.args.size[0]
+    if not is_permitted(peer, b"work", name, size):
+        return refuse(core, peer, b"PERMISSION_DENIED", b"This peer may not work for this function")
+    if not has_room(core, peer, name, size, sizeof(Ability)):
+        return 0
+    return add_ability(core, peer, get_function(core, name, size), timeout)
+
+
+cdef inline bint is_permitted(Peer *peer, const char *action, const char *name, size_t size) except -1 nogil:
+    """Ask the peer's access list, if it has one, whether it may do this to that function."""
+    if peer.access == NULL:
+        return True
+    with gil:
+        return (<object>peer.access)(action.decode(), name[:size])
+
+
+cdef inline bint has_room(
+    Core *core, Peer *peer, const char *function, size_t function_size, size_t more
+) except -1 nogil:
+    """Whether the bounds allow that function, and `more` bytes; refuse the packet if they do not."""
+    if function_size > MAX_FUNCTION_SIZE:
+        refuse(core, peer, b"ARGUMENT_TOO_LARGE", b"The name of a function is limited to 8191 bytes")
+        return False
+    if core.functions.count >= core.rules.max_functions and find_function(core, function, function_size) == NULL:
+        refuse(core, peer, b"QUEUE_ERROR", b"There are as many functions as this server takes")
+        return False
+    if core.memory + more > core.rules.max_memory:
+        refuse(core, peer, b"QUEUE_ERROR", b"The memory that this server may use is full")
+        return False
+    return True
 
 
 cdef inline int on_can_do_timeout(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
@@ -148,7 +184,7 @@ cdef inline int on_can_do_timeout(Core *core, Peer *peer, const Packet *packet) 
         timeout = parse_number(text, size)
     if timeout:
         timeout = max(timeout, <uint32_t>SHORTEST_TIMEOUT)
-    return add_ability(peer, get_function(core, packet.args.start[0], packet.args.size[0]), timeout)
+    return offer(core, peer, packet, timeout)
 
 
 cdef inline bint is_printable(const char *text, size_t size) noexcept nogil:
@@ -163,12 +199,12 @@ cdef inline int on_cant_do(Core *core, Peer *peer, const Packet *packet) except 
     cdef Function *function = find_function(core, packet.body, packet.size)
     if function == NULL:
         return 0
-    remove_abilities(peer, function)
+    remove_abilities(core, peer, function)
     return fail_runs(core, peer, function)
 
 
 cdef inline int on_reset_abilities(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
-    remove_abilities(peer, NULL)
+    remove_abilities(core, peer, NULL)
     return fail_runs(core, peer, NULL)
 
 
@@ -275,6 +311,13 @@ cdef inline int submit(Core *core, Peer *peer, const Submission *asked) except -
     cdef Job *twin
     if asked.unique_size > MAX_UNIQUE_SIZE or asked.reducer_size > MAX_REDUCER_SIZE:
         return refuse(core, peer, b"ARGUMENT_TOO_LARGE", b"Unique value too large")
+    if not is_permitted(peer, b"submit", asked.function, asked.function_size):
+        return refuse(core, peer, b"PERMISSION_DENIED", b"This peer may not submit jobs for this function")
+    if not has_room(
+        core, peer, asked.function, asked.function_size,
+        job_size(asked.unique_size, asked.reducer_size, asked.workload_size),
+    ):
+        return 0
     function = get_function(core, asked.function, asked.function_size)
     twin = find_twin(core, function, asked)
     if twin == NULL and function.most[asked.priority] and count_jobs(function) >= function.most[asked.priority]:

@@ -104,10 +104,14 @@ cdef inline Job *find_by_unique(Core *core, const char *unique, size_t size) noe
     return NULL
 
 
+cdef inline size_t job_size(size_t unique_size, size_t reducer_size, size_t workload_size) noexcept nogil:
+    return sizeof(Job) + unique_size + reducer_size + workload_size
+
+
 cdef inline Job *create_job(Core *core, Function *function, const Submission *asked) except NULL nogil:
     """A job of its own for a submission: numbered and to be found, in no queue yet."""
-    cdef size_t content = asked.unique_size + asked.reducer_size + asked.workload_size
-    cdef Job *job = <Job *>malloc(sizeof(Job) + content)
+    cdef size_t size = job_size(asked.unique_size, asked.reducer_size, asked.workload_size)
+    cdef Job *job = <Job *>malloc(size)
     if job == NULL:
         with gil:
             raise MemoryError(f"no memory for a job with a workload of {asked.workload_size} bytes")
@@ -129,6 +133,7 @@ cdef inline Job *create_job(Core *core, Function *function, const Submission *as
     memcpy(job.content, asked.unique, asked.unique_size)
     memcpy(job_reducer(job), asked.reducer, asked.reducer_size)
     memcpy(job_workload(job), asked.workload, asked.workload_size)
+    core.memory += size
     core.last_number += 1
     table_add(&core.jobs, &job.by_number, core.last_number)
     if job.coalesces:
@@ -151,6 +156,7 @@ cdef inline void destroy_job(Core *core, Job *job) noexcept nogil:
         free_watch(watch_of_job(job.watches.next))
     table_remove(&core.jobs, &job.by_number)
     forget_unique(core, job)
+    core.memory -= job_size(job.unique_size, job.reducer_size, job.workload_size)
     free(job)
 
 

@@ -46,19 +46,20 @@ cdef inline int fail_runs(Core *core, Peer *worker, Function *function) except -
     return 0
 
 
-cdef inline void remove_abilities(Peer *worker, Function *function) noexcept nogil:
+cdef inline void remove_abilities(Core *core, Peer *worker, Function *function) noexcept nogil:
     """Withdraw the peer's offers of one function, or of every function if that is NULL."""
     cdef Ring *at = worker.abilities.next
     cdef Ring *following
     while at != &worker.abilities:
         following = at.next
         if function == NULL or ability_at(at).function == function:
-            remove_ability(ability_at(at))
+            remove_ability(core, ability_at(at))
         at = following
 
 
-cdef inline void free_peer(Peer *peer) noexcept nogil:
+cdef inline void free_peer(Core *core, Peer *peer) noexcept nogil:
     """Give back the memory of a peer that has no abilities, jobs or watches left."""
+    core.memory -= peer.input.capacity
     ring_remove(&peer.of_core)
     ring_remove(&peer.of_touched)
     buffer_free(&peer.output)

@@ -3,7 +3,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from gearcore._buffer cimport buffer_extend
+from gearcore._buffer cimport buffer_clear, buffer_extend
 from gearcore._jobs cimport job_reducer, job_workload
 from gearcore._ring cimport ring_is_empty, ring_push_back
 from gearcore._state cimport MAX_HANDLE_SIZE, Core, Job, Peer
@@ -23,8 +23,18 @@ cdef inline void touch(Core *core, Peer *peer) noexcept nogil:
         ring_push_back(&core.touched, &peer.of_touched)
 
 
+cdef inline void overflow(Core *core, Peer *peer) noexcept nogil:
+    """The peer does not read: what was kept for it is dropped, and the driver is to cut it off."""
+    buffer_clear(&peer.output)
+    peer.overflowed = True
+    peer.closing = True
+    touch(core, peer)
+
+
 cdef inline char *start_reply(Core *core, Peer *peer, uint32_t type, size_t size) except NULL nogil:
     """Write a header, and return where the caller is to put the `size` bytes of the body."""
+    if peer.output.size > core.rules.max_output:
+        overflow(core, peer)
     cdef char *at = buffer_extend(&peer.output, HEADER_SIZE + size)
     write_header(at, RESPONSE_MAGIC, type, <uint32_t>size)
     touch(core, peer)

@@ -17,6 +17,7 @@ cdef enum:
     MAX_HANDLE_SIZE = 63
     MAX_UNIQUE_SIZE = 64
     MAX_REDUCER_SIZE = 64
+    MAX_FUNCTION_SIZE = 8191
     MAX_CLIENT_ID_SIZE = 127
 
 
@@ -106,6 +107,8 @@ cdef struct Peer:
     bint closing                # to be closed once its output is written
     bint sleeping
     bint exceptions
+    bint overflowed             # left so much unread that it is to be cut off
+    void *access                # the callable that says what this peer may do; NULL if it may do anything
     void *connection            # the Connection that stands for this peer; the broker keeps it alive
 
 
@@ -116,6 +119,10 @@ cdef struct Rules:
     bint in_order_of_offer      # gearmand 1.1: a worker's functions are served in order of their offer
     bint round_robin            # gearmand 1.1 with --round-robin
     bint exceptions             # every client gets exceptions
+    size_t max_packet_size
+    size_t max_output
+    size_t max_memory
+    size_t max_functions
 
 
 cdef struct Core:
@@ -132,6 +139,6 @@ cdef struct Core:
     double unix_offset          # what to add to `now` to get Unix time
     SipKey key
     Rules rules
-    size_t max_packet_size
+    size_t memory               # bytes that jobs, functions, offers and unfinished packets take
     size_t prefix_size
     char prefix[MAX_HANDLE_SIZE + 1]

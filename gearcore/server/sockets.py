@@ -1,0 +1,32 @@
+"""Options of accepted sockets."""
+
+from __future__ import annotations
+
+import socket
+
+from gearcore.server.limits import Keepalive
+
+__all__ = ["configure"]
+
+KEEPALIVE_OPTIONS = {
+    "idle": ("TCP_KEEPIDLE", "TCP_KEEPALIVE"),
+    "interval": ("TCP_KEEPINTVL",),
+    "count": ("TCP_KEEPCNT",),
+}
+"""Their names on the systems that have them; macOS has one of its own for the first."""
+
+
+def configure(sock: socket.socket, keepalive: Keepalive) -> None:
+    """Have an accepted TCP socket send at once, and find out when its peer is gone."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for field, names in KEEPALIVE_OPTIONS.items():
+        value = getattr(keepalive, field)
+        option = next((getattr(socket, name) for name in names if hasattr(socket, name)), None)
+        if value >= 0 and option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+    unacknowledged = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if unacknowledged is not None and min(keepalive.idle, keepalive.interval, keepalive.count) > 0:
+        # a peer that vanished while something was on its way to it is found out in the same time
+        milliseconds = 1000 * (keepalive.idle + keepalive.interval * keepalive.count)
+        sock.setsockopt(socket.IPPROTO_TCP, unacknowledged, milliseconds)
