@@ -173,6 +173,7 @@ def test_a_refused_grab_is_raised(session, stop):
         session.stop()
     with pytest.raises(ServerError, match=r"unknown_command: what\? .*job\.example:4730"):
         receive(session, (P.ERROR, b"unknown_command", b"what?"))
+    assert not session.answered
 
 
 @pytest.mark.parametrize(

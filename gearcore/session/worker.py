@@ -96,7 +96,7 @@ class WorkerSession:
     ``start()`` offers the functions and grabs; after that it is enough to give the session what it receives,
     and to end every assignment by ``complete``, ``fail`` or ``raised``, which grabs the next.
 
-    ``answered`` says whether the server has sent any packet.
+    ``answered`` says whether the server has treated the connection as a worker's yet.
     """
 
     def __init__(self, server: str, functions: Iterable[bytes], client_id: bytes | None = None) -> None:
@@ -196,13 +196,13 @@ class WorkerSession:
         self._outgoing += map(pack_request, packet_types)
 
     def _take(self, packet: Packet) -> Assignment | ServerError | None:
-        self.answered = True
         packet_type = PacketType(packet.type)
         if packet_type is PacketType.ERROR:
             return self._take_error(*map(decode_text, packet.args))
         event = _EVENTS.get(packet_type)
         if event is None or (self.state, event) not in TRANSITIONS:
             raise ProtocolError(f"{packet_type.name} came to a worker that is {self.state.name}")
+        self.answered = True
         self._move(event)
         if event is not WorkerEvent.ASSIGNED:
             return None
