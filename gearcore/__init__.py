@@ -1,5 +1,44 @@
 """Gearman for Python: a job server, a client and a worker, with a hot path compiled by Cython."""
 
 from gearcore._version import __version__
+from gearcore.client import Client, Job
+from gearcore.errors import (
+    ConnectionLost,
+    GearcoreError,
+    JobError,
+    JobException,
+    JobFailed,
+    ProtocolError,
+    ServerError,
+    ServerUnavailable,
+    TimedOut,
+)
+from gearcore.protocol import Priority
+from gearcore.session.requests import JobData, JobEvent, JobProgress, JobStatus, JobWarning
+from gearcore.worker import Worker, WorkerJob
 
-__all__ = ["__version__"]
+__all__ = [
+    "__version__",
+    # client
+    "Client",
+    "Job",
+    "JobData",
+    "JobEvent",
+    "JobProgress",
+    "JobStatus",
+    "JobWarning",
+    "Priority",
+    # worker
+    "Worker",
+    "WorkerJob",
+    # errors
+    "ConnectionLost",
+    "GearcoreError",
+    "JobError",
+    "JobException",
+    "JobFailed",
+    "ProtocolError",
+    "ServerError",
+    "ServerUnavailable",
+    "TimedOut",
+]
