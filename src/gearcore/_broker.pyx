@@ -612,6 +612,11 @@ cdef class Broker:
         found.sort()
         return [status for _, status in found]
 
+    @property
+    def memory(self):
+        """Bytes that jobs, functions, offers and unfinished packets take: what `max_memory` bounds."""
+        return self.core.memory
+
     def cancel(self, bytes handle not None):
         """End a job for its clients, who get WORK_FAIL; return whether there is such a job.
 

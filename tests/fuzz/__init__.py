@@ -1,0 +1,1 @@
+"""Fuzz targets for the codec and the broker."""
