@@ -12,6 +12,7 @@ from collections import namedtuple as _namedtuple
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport SIZE_MAX, uint32_t
+from libc.stdio cimport snprintf
 from libc.stdlib cimport free
 from libc.string cimport memchr, memcpy
 
@@ -113,8 +114,10 @@ cdef struct Rule:
     int arguments
     bint payload_optional
     bint known
+    const char *too_few                 # the text of the refusal
 
 cdef Rule[PT_LIMIT] RULES
+cdef list TEXTS = []                    # keeps those texts alive
 
 
 cdef int on_submit_sched(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
@@ -134,6 +137,9 @@ cdef void fill_rules():
         RULES[<int>spec.number].known = spec.sender.value != 0
         RULES[<int>spec.number].arguments = len(spec.arguments)
         RULES[<int>spec.number].payload_optional = spec.payload_optional
+        text = f"{spec.name} takes {len(spec.arguments)} arguments: {', '.join(spec.arguments)}".encode()
+        RULES[<int>spec.number].too_few = <const char *><bytes>text
+        TEXTS.append(text)
     RULES[<int>PT_CAN_DO].handler = on_can_do
     RULES[<int>PT_CAN_DO_TIMEOUT].handler = on_can_do_timeout
     RULES[<int>PT_CANT_DO].handler = on_cant_do
@@ -170,9 +176,11 @@ fill_rules()
 cdef int handle(Core *core, Peer *peer, uint32_t magic, Packet *packet) except -1 nogil:
     """Give a whole packet to its handler, or refuse it; the stream goes on in either case."""
     cdef const Rule *rule
+    cdef char[64] text
     cdef int found
     if packet.type >= PT_LIMIT or not RULES[packet.type].known:
-        return refuse(core, peer, b"INVALID_COMMAND", b"Unknown packet type")
+        snprintf(text, sizeof(text), b"There is no packet type %u", packet.type)
+        return refuse(core, peer, b"INVALID_COMMAND", text)
     if magic != REQUEST_MAGIC:
         return refuse(core, peer, b"INVALID_MAGIC", b"Request magic expected")
     rule = &RULES[packet.type]
@@ -181,7 +189,7 @@ cdef int handle(Core *core, Peer *peer, uint32_t magic, Packet *packet) except -
     found = split_arguments(packet.body, packet.size, rule.arguments, &packet.args)
     if found < rule.arguments:
         if not rule.payload_optional or found < rule.arguments - 1:
-            return refuse(core, peer, b"INVALID_PACKET", b"Too few arguments for this packet type")
+            return refuse(core, peer, b"INVALID_PACKET", rule.too_few)
         packet.args.start[found] = b""
         packet.args.size[found] = 0
     return rule.handler(core, peer, packet)
@@ -197,6 +205,7 @@ cdef size_t consume(Core *core, Peer *peer, const char *data, size_t size) excep
     cdef const char *end = data + size
     cdef uint32_t magic
     cdef size_t body_size
+    cdef char[128] text
     cdef Packet packet
     while end - at >= 4 and at[0] == 0:
         magic = read_u32(at)
@@ -208,7 +217,11 @@ cdef size_t consume(Core *core, Peer *peer, const char *data, size_t size) excep
             break
         body_size = read_u32(at + 8)
         if body_size > core.rules.max_packet_size:
-            refuse(core, peer, b"ARGUMENT_TOO_LARGE", b"The packet is larger than this server takes")
+            snprintf(
+                text, sizeof(text), b"A packet of %zu bytes is larger than the %zu that this server takes",
+                body_size, core.rules.max_packet_size,
+            )
+            refuse(core, peer, b"ARGUMENT_TOO_LARGE", text)
             peer.discarding = body_size
             return at + HEADER_SIZE - data
         if <size_t>(end - at) < HEADER_SIZE + body_size:
