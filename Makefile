@@ -16,7 +16,7 @@ run: build ## Serve on 127.0.0.1:4730 with a demonstration worker, and send it a
 	@$(BIN)/gearcore demo
 
 test: build ## Run the whole test suite
-	$(BIN)/pytest
+	$(BIN)/pytest -rs
 
 lint: build ## Check style and types
 	$(BIN)/ruff check
