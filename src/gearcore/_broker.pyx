@@ -2,8 +2,8 @@
 
 A driver makes one `Connection` for each peer, hands it what it reads and the time, and after each turn of
 its event loop writes the output of the connections that `Broker.drain` names. The structures are in
-`_state.pxd`, what each packet does in `_handlers.pxd`, a job's way through its states in `_transitions.pxd`,
-the queues and who is woken in `_functions.pxd`.
+`_state.pxd`, what each packet does in `_client_packets.pxd` and `_worker_packets.pxd`, a job's way through its
+states in `_transitions.pxd`, the queues and who is woken in `_functions.pxd`.
 """
 
 import os as _os
@@ -28,39 +28,39 @@ from gearcore._functions cimport (
     get_function,
     get_unlisted_function,
 )
-from gearcore._handlers cimport (
-    Handler,
-    Packet,
-    on_can_do,
-    on_can_do_timeout,
-    on_cant_do,
+from gearcore._client_packets cimport (
     on_echo,
     on_get_status,
     on_get_status_unique,
-    on_grab,
     on_option,
-    on_pre_sleep,
-    on_reset_abilities,
-    on_set_client_id,
     on_submit,
     on_submit_epoch,
     on_submit_reduce,
-    on_work_complete,
-    on_work_exception,
-    on_work_fail,
-    on_work_status,
-    on_work_update,
-    refuse,
     submit_delayed,
 )
 from gearcore._heap cimport heap_free
 from gearcore._jobs cimport find_job, parse_handle
+from gearcore._packets cimport Handler, Packet, refuse
 from gearcore._peers cimport create_peer, fail_runs, free_peer, peer_at, peer_of_touched, remove_abilities
 from gearcore._replies cimport format_handle, overflow, touch
 from gearcore._ring cimport Ring, ring_init, ring_is_empty, ring_remove
 from gearcore._state cimport DELAYED, MAX_HANDLE_SIZE, QUEUED, RUNNING, Core, Function, Job, Peer
 from gearcore._table cimport Link, Table, table_free, table_init
 from gearcore._transitions cimport abandon, cancel, fail_run, is_wanted, mature
+from gearcore._worker_packets cimport (
+    on_can_do,
+    on_can_do_timeout,
+    on_cant_do,
+    on_grab,
+    on_pre_sleep,
+    on_reset_abilities,
+    on_set_client_id,
+    on_work_complete,
+    on_work_exception,
+    on_work_fail,
+    on_work_status,
+    on_work_update,
+)
 from gearcore._wire cimport (
     HEADER_SIZE,
     PT_CANT_DO,

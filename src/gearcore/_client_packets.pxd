@@ -1,0 +1,185 @@
+"""What a client may send, one function for each packet: submissions, questions about jobs, echo, options."""
+
+from libc.stdint cimport uint32_t, uint64_t, uint8_t
+
+from gearcore._functions cimport count_jobs, get_function
+from gearcore._jobs cimport (
+    Submission,
+    create_job,
+    find_by_unique,
+    find_job,
+    find_twin,
+    job_size,
+    parse_handle,
+    watch_job,
+)
+from gearcore._packets cimport Packet, has_room, is_permitted, refuse, size_without_nul
+from gearcore._replies cimport put, put_argument, put_number, reply, reply_created, start_reply
+from gearcore._ring cimport Ring
+from gearcore._state cimport MAX_REDUCER_SIZE, MAX_UNIQUE_SIZE, RUNNING, Core, Function, Job, Peer
+from gearcore._transitions cimport delay, enqueue
+from gearcore._wire cimport (
+    PT_ECHO_RES,
+    PT_OPTION_RES,
+    PT_STATUS_RES,
+    PT_STATUS_RES_UNIQUE,
+    PT_SUBMIT_JOB,
+    PT_SUBMIT_JOB_HIGH,
+    PT_SUBMIT_JOB_HIGH_BG,
+    PT_SUBMIT_JOB_LOW,
+    PT_SUBMIT_JOB_LOW_BG,
+    PT_SUBMIT_REDUCE_JOB_BACKGROUND,
+)
+
+
+cdef extern from "<strings.h>" nogil:
+    int strncasecmp(const char *a, const char *b, size_t size)
+
+
+cdef inline int on_echo(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
+    return reply(core, peer, PT_ECHO_RES, packet.body, packet.size)
+
+
+cdef inline int on_option(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
+    """`exceptions` is the only option; gearmand takes it in any case, and with a NUL behind it."""
+    cdef size_t size = size_without_nul(packet.body, packet.size)
+    if size != 10 or strncasecmp(packet.body, b"exceptions", 10) != 0:
+        return refuse(core, peer, b"UNKNOWN_OPTION", b"Server does not recognize given option")
+    peer.exceptions = True
+    return reply(core, peer, PT_OPTION_RES, packet.body, packet.size)
+
+
+cdef inline int on_submit(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
+    """The six SUBMIT_JOB forms."""
+    cdef Submission asked
+    asked.function, asked.function_size = packet.args.start[0], packet.args.size[0]
+    asked.unique, asked.unique_size = packet.args.start[1], packet.args.size[1]
+    asked.reducer, asked.reducer_size = b"", 0
+    asked.workload, asked.workload_size = packet.args.start[2], packet.args.size[2]
+    asked.priority = submitted_priority(packet.type)
+    asked.unix_time = 0
+    asked.background = not (
+        packet.type == PT_SUBMIT_JOB or packet.type == PT_SUBMIT_JOB_HIGH or packet.type == PT_SUBMIT_JOB_LOW
+    )
+    return submit(core, peer, &asked)
+
+
+cdef inline uint8_t submitted_priority(uint32_t type) noexcept nogil:
+    if type == PT_SUBMIT_JOB_HIGH or type == PT_SUBMIT_JOB_HIGH_BG:
+        return 0
+    if type == PT_SUBMIT_JOB_LOW or type == PT_SUBMIT_JOB_LOW_BG:
+        return 2
+    return 1
+
+
+cdef inline int on_submit_reduce(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
+    """The aggregator, the fourth argument, concerns nobody but the client that sent it."""
+    cdef Submission asked
+    asked.function, asked.function_size = packet.args.start[0], packet.args.size[0]
+    asked.unique, asked.unique_size = packet.args.start[1], packet.args.size[1]
+    asked.reducer, asked.reducer_size = packet.args.start[2], packet.args.size[2]
+    asked.workload, asked.workload_size = packet.args.start[4], packet.args.size[4]
+    asked.priority = 1
+    asked.unix_time = 0
+    asked.background = packet.type == PT_SUBMIT_REDUCE_JOB_BACKGROUND
+    return submit(core, peer, &asked)
+
+
+cdef inline int on_submit_epoch(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
+    """A background job of normal priority for a time in seconds since 1970; at once if that is no number."""
+    return submit_delayed(core, peer, packet, parse_time(packet.args.start[2], packet.args.size[2]), 3)
+
+
+cdef inline int submit_delayed(
+    Core *core, Peer *peer, const Packet *packet, double unix_time, int workload
+) except -1 nogil:
+    """A job for a time to come; `workload` says which argument that is."""
+    cdef Submission asked
+    asked.function, asked.function_size = packet.args.start[0], packet.args.size[0]
+    asked.unique, asked.unique_size = packet.args.start[1], packet.args.size[1]
+    asked.reducer, asked.reducer_size = b"", 0
+    asked.workload, asked.workload_size = packet.args.start[workload], packet.args.size[workload]
+    asked.priority = 1
+    asked.unix_time = unix_time
+    asked.background = True
+    return submit(core, peer, &asked)
+
+
+cdef inline double parse_time(const char *text, size_t size) noexcept nogil:
+    cdef double seconds = 0
+    cdef size_t at = 0
+    while at < size and text[at] == c' ':
+        at += 1
+    while at < size and c'0' <= text[at] <= c'9':
+        seconds = 10 * seconds + (text[at] - c'0')
+        at += 1
+    return seconds
+
+
+cdef inline int submit(Core *core, Peer *peer, const Submission *asked) except -1 nogil:
+    """Join the job that a submission coalesces with, or make one of its own; then acknowledge it.
+
+    A background submission makes its job outlive its clients, also one that a foreground client began.
+    """
+    cdef Function *function
+    cdef Job *job
+    cdef Job *twin
+    if asked.unique_size > MAX_UNIQUE_SIZE or asked.reducer_size > MAX_REDUCER_SIZE:
+        return refuse(core, peer, b"ARGUMENT_TOO_LARGE", b"Unique value too large")
+    if not is_permitted(peer, b"submit", asked.function, asked.function_size):
+        return refuse(core, peer, b"PERMISSION_DENIED", b"This peer may not submit jobs for this function")
+    if not has_room(
+        core, peer, asked.function, asked.function_size,
+        job_size(asked.unique_size, asked.reducer_size, asked.workload_size),
+    ):
+        return 0
+    function = get_function(core, asked.function, asked.function_size)
+    twin = find_twin(core, function, asked)
+    if twin == NULL and function.most[asked.priority] and count_jobs(function) >= function.most[asked.priority]:
+        return refuse(core, peer, b"QUEUE_ERROR", b"Job queue is full")
+    job = twin if twin != NULL else create_job(core, function, asked)
+    if asked.background:
+        job.background = True
+    else:
+        watch_job(job, peer)
+    if twin == NULL:
+        if asked.unix_time > core.now + core.unix_offset:
+            delay(core, job, asked.unix_time)
+        else:
+            enqueue(core, job)
+    return reply_created(core, peer, job)
+
+
+cdef inline int on_get_status(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
+    cdef size_t size = size_without_nul(packet.body, packet.size)
+    cdef Job *job = find_job(core, parse_handle(core, packet.body, size))
+    return reply_status(core, peer, PT_STATUS_RES, packet.body, size, job)
+
+
+cdef inline int on_get_status_unique(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
+    cdef size_t size = size_without_nul(packet.body, packet.size)
+    cdef Job *job = find_by_unique(core, packet.body, size)
+    return reply_status(core, peer, PT_STATUS_RES_UNIQUE, packet.body, size, job)
+
+
+cdef inline int reply_status(
+    Core *core, Peer *peer, uint32_t type, const char *asked, size_t asked_size, const Job *job
+) except -1 nogil:
+    cdef char numbers[64]
+    cdef char *end = numbers
+    cdef uint64_t clients = 0
+    cdef Ring *at
+    end = put(put_number(end, job != NULL), b"", 1)
+    end = put(put_number(end, job != NULL and job.state == RUNNING), b"", 1)
+    end = put(put_number(end, job.numerator if job != NULL else 0), b"", 1)
+    end = put_number(end, job.denominator if job != NULL else 0)
+    if type == PT_STATUS_RES_UNIQUE:
+        at = job.watches.next if job != NULL else NULL
+        while at != NULL and at != &job.watches:
+            clients += 1
+            at = at.next
+        end = put_number(put(end, b"", 1), clients)
+    cdef size_t size = end - numbers
+    cdef char *into = start_reply(core, peer, type, asked_size + 1 + size)
+    put(put_argument(into, asked, asked_size), numbers, size)
+    return 0
