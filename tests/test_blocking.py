@@ -137,14 +137,16 @@ def test_all_addresses_of_a_name_are_tried(waker, silent, monkeypatch):
             for address in (("127.0.0.1", free_port()), silent, server.address)
         ]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: found)
-        Connection.open(parse_address("job.example"), Deadline(0.4), waker).close()
+        start = time.monotonic()
+        Connection.open(parse_address("job.example"), Deadline(0.6), waker).close()
+        assert time.monotonic() - start < 0.5
 
 
 def test_a_closed_connection_says_so(waker):
     received = bytearray()
 
     def read_on(connection):
-        while True:
+        for _ in range(100):
             connection.wait(Deadline(PATIENCE))
             received.extend(connection.receive())
 
@@ -153,6 +155,17 @@ def test_a_closed_connection_says_so(waker):
         with pytest.raises(ConnectionLost, match=f"the connection to {server} ended: the server closed it"):
             read_on(connection)
         assert received == b"last words"
+        connection.close()
+
+
+def test_a_wake_ends_one_wait_for_the_server(waker):
+    with FakeServer(lambda peer: peer.wait_until_closed()) as server:
+        connection = Connection.open(parse_address(server.address), Deadline(PATIENCE), waker)
+        waker.wake()
+        connection.wait(Deadline(PATIENCE))
+        start = time.monotonic()
+        connection.wait(Deadline(0.05))
+        assert 0.04 < time.monotonic() - start < PATIENCE
         connection.close()
 
 

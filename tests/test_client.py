@@ -275,7 +275,7 @@ class TestAgainstServers:
         waiting.start()
         grab(hand)
         client.close()
-        waiting.join()
+        waiting.join(PATIENCE / 2)
         assert isinstance(errors[0], ConnectionLost)
         assert "was closed" in str(errors[0])
         assert job.handle in str(errors[0])

@@ -104,6 +104,9 @@ class TestAgainstServers:
         def unprintable(job):
             raise Unprintable
 
+        def surrogate(job):
+            raise ValueError("\udcff")
+
         def silent(job):
             raise KeyError
 
@@ -111,7 +114,7 @@ class TestAgainstServers:
         worker.register("silent", silent)
         worker.register("text", lambda job: "text")
         worker.register("number", lambda job: 5)
-        worker.register("surrogate", lambda job: {}["\udcff"])
+        worker.register("surrogate", surrogate)
         worker.register("gaps", lambda job: memoryview(b"abcd")[::2])
         with running(worker):
             for function, text in {
@@ -120,7 +123,7 @@ class TestAgainstServers:
                 "silent": "KeyError",
                 "text": "TypeError: result must be bytes-like, not str: encode it first",
                 "number": "TypeError: WORK_COMPLETE: result must be bytes-like, not int",
-                "surrogate": "KeyError: '\\udcff'",
+                "surrogate": "ValueError: \\udcff",
                 "gaps": "BufferError: memoryview: ",
             }.items():
                 error = client.submit(function).exception(PATIENCE)
@@ -483,7 +486,7 @@ class TestAgainstScripts:
 
         def chatter(job):
             try:
-                while True:
+                for _ in range(100_000):
                     job.send_status(1, 2)
             except ConnectionLost as error:
                 errors.append(str(error))
@@ -492,6 +495,20 @@ class TestAgainstScripts:
         with FakeServer(first, second) as server, running(self.worker(server, function=chatter)):
             assert back.wait(PATIENCE)
         assert str(server) in errors[0]
+
+    def test_a_last_job_whose_end_cannot_be_told(self, caplog):
+        def script(peer):
+            accept(peer)
+            peer.send(P.JOB_ASSIGN, b"H:1", b"f", b"x")
+
+        def chatter(job):
+            for _ in range(100_000):
+                job.send_status(1, 2)
+
+        with FakeServer(script) as server:
+            self.worker(server, function=chatter).run(max_jobs=1)
+        assert f"the connection to {server} ended" in caplog.text
+        assert "next attempt" not in caplog.text
 
     def test_a_result_that_the_server_does_not_take(self, monkeypatch, caplog):
         over = threading.Event()

@@ -131,6 +131,7 @@ def test_stop_while_asleep(session):
 
 def test_stop_waits_for_the_answer_to_a_grab(session):
     session.stop()
+    session.stop()
     assert sent(session) == []
     receive(session, (P.NO_JOB,))
     assert session.state is WorkerState.STOPPED
@@ -142,7 +143,8 @@ def test_stop_lets_the_job_end(session, stop_first):
     if stop_first:
         session.stop()
     assign(session)
-    session.stop()
+    if not stop_first:
+        session.stop()
     assert session.state is WorkerState.LAST_JOB
     session.complete(b"H:1", b"r")
     assert session.state is WorkerState.STOPPED

@@ -172,11 +172,9 @@ class ClientSession:
         return [request]
 
     def _take_for_job(self, packet: Packet, handler: JobHandler) -> list[Request[Any]]:
-        if self._copies:
-            if packet == self._copied:
-                self._copies -= 1
-                return []
-            self._copies = 0
+        if self._copies and packet == self._copied:
+            self._copies -= 1
+            return []
         # gearmand ends the handle by a NUL in a WORK_FAIL that it made of an exception.
         handle = packet.args[0].removesuffix(b"\0")
         jobs = self._jobs.get(handle)
