@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from gearcore._broker import Connection
-from gearcore.server.sockets import configure
+from gearcore.server.identity import identify
 
 if TYPE_CHECKING:
     from gearcore.server.server import Server
 
-__all__ = ["PeerProtocol", "RefusedProtocol"]
+__all__ = ["Peer", "PeerProtocol", "RefusedProtocol"]
 
 log = logging.getLogger("gearcore.server")
+
+
+class Peer(Protocol):
+    """What the server needs to know of a peer, whatever protocol it speaks."""
+
+    transport: asyncio.Transport
+    closed: asyncio.Future[None]
+
+    def flush(self) -> None:
+        """Write what the broker has for this peer."""
 
 
 class PeerProtocol(asyncio.BufferedProtocol):
@@ -38,12 +48,8 @@ class PeerProtocol(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        sock = transport.get_extra_info("socket")
-        configure(sock, self._server.keepalive)
-        self.peer = peer_name(transport)
-        self.connection = self._server.broker.connect(self.peer.rpartition(":")[0], sock.fileno())
-        self.connection.driver = self
-        self._server.peers.add(self)
+        self.connection, identity = self._server.admit(self, transport)
+        self.peer = str(identity)
         log.debug("peer %s connected", self.peer)
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -93,11 +99,5 @@ class RefusedProtocol(asyncio.Protocol):
         self._limit = limit
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        log.warning("peer %s is refused: %d connections are open", peer_name(transport), self._limit)
+        log.warning("peer %s is refused: %d connections are open", identify(transport), self._limit)
         cast(asyncio.Transport, transport).abort()
-
-
-def peer_name(transport: asyncio.BaseTransport) -> str:
-    """The address and port at the other end, for the log."""
-    host, port, *_ = transport.get_extra_info("peername") or ("-", 0)
-    return f"{host}:{port}"

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Literal, Self
 
-from gearcore.broker import Admin, Broker
-from gearcore.errors import CannotListen
+from gearcore.broker import Admin, Broker, Connection
 from gearcore.protocol import DEFAULT_PORT
+from gearcore.server.access import AccessList
+from gearcore.server.identity import Identity, identify
 from gearcore.server.limits import Keepalive, Limits
+from gearcore.server.listeners import Listener, Listening, TcpListener, open_listener
 from gearcore.server.loop import new_event_loop
-from gearcore.server.peer import PeerProtocol, RefusedProtocol
+from gearcore.server.peer import Peer, PeerProtocol, RefusedProtocol
+from gearcore.server.sockets import configure
 from gearcore.server.thread import ServerThread
+from gearcore.server.tls import TlsFiles
 
 __all__ = ["Server"]
 
@@ -66,7 +70,13 @@ class Server:
     ``job_retries`` 0 is without limit. Otherwise a worker gets the job of the highest priority among its
     functions, which take turns, as from gearmand 2.0, and ``round_robin`` makes no difference.
 
-    Starting raises `CannotListen` when an address cannot be had.
+    ``tls`` has the port speak TLS only, with these certificates; a peer that does not finish its handshake in
+    ``tls_handshake_timeout`` seconds is cut off. ``listeners`` is what to listen on beside ``host`` and
+    ``port``, or instead of them when ``host`` is an empty list: more
+    ports, with or without TLS, and Unix sockets. ``access`` says who may do what; without it, everyone may do
+    everything.
+
+    Starting raises `CannotListen` when an address cannot be had, or a certificate cannot be used.
     """
 
     def __init__(
@@ -84,6 +94,10 @@ class Server:
         allow_shutdown: bool = False,
         compat: Literal["1.1", "2.0"] = "2.0",
         round_robin: bool = False,
+        tls: TlsFiles | ssl.SSLContext | None = None,
+        tls_handshake_timeout: float = 10.0,
+        listeners: Sequence[Listener] = (),
+        access: AccessList | None = None,
     ) -> None:
         if not 0 <= port <= 65535:
             raise ValueError(f"a port is a number from 0 to 65535, not {port}")
@@ -94,8 +108,10 @@ class Server:
                 log.warning(
                     "job_retries 0 means one run and no retry, unlike in gearmand 1.1; -1 is without limit"
                 )
-        self._hosts = [host] if isinstance(host, str) else list(host)
-        self._port = port
+        hosts = [host] if isinstance(host, str) else host
+        self._listeners = [*(TcpListener(name, port, tls) for name in hosts), *listeners]
+        self._access = access
+        self._tls_handshake_timeout = tls_handshake_timeout
         self._backlog = backlog
         self.limits = Limits() if limits is None else limits
         self.keepalive = Keepalive() if keepalive is None else keepalive
@@ -112,17 +128,17 @@ class Server:
             in_order_of_offer=compat == "1.1",
             round_robin=round_robin,
         )
-        self.peers: set[PeerProtocol] = set()
+        self.peers: set[Peer] = set()
         self.read_buffer = memoryview(bytearray(READ_SIZE))
-        self._listeners: list[asyncio.Server] = []
+        self._listening: list[Listening] = []
         self._flush_is_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._thread: ServerThread | None = None
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
-        """The address and port of every socket that the server listens on."""
-        return [s.getsockname()[:2] for listener in self._listeners for s in listener.sockets]
+        """The address and port of every TCP socket that the server listens on, those of ``host`` first."""
+        return [address for listening in self._listening for address in listening.addresses]
 
     @property
     def port(self) -> int:
@@ -135,22 +151,23 @@ class Server:
         self._draining = False
         self._stopping = asyncio.Event()
         self.broker.tick(self._loop.time(), time.time())
-        for host in self._hosts:
-            try:
-                listener = await self._loop.create_server(
-                    self.new_peer, host, self._port, backlog=self._backlog, reuse_address=True
+        try:
+            for listener in self._listeners:
+                self._listening.append(
+                    await open_listener(
+                        listener,
+                        self.new_peer,
+                        backlog=self._backlog,
+                        handshake_timeout=self._tls_handshake_timeout,
+                    )
                 )
-            except OSError as error:
-                await self.stop()
-                address = join_address(host, self._port)
-                raise CannotListen(f"cannot listen on {address}: {cause_of(error)}") from error
-            self._listeners.append(listener)
-        for host, port in self.addresses:
-            log.info("listening on %s", join_address(host, port))
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """Stop to listen, write what is there for the peers, and close their connections."""
-        self._close_listeners()
+        listening = self._close_listeners()
         self._flush()
         if self._timer is not None:
             self._timer.cancel()
@@ -161,11 +178,14 @@ class Server:
             await asyncio.wait([peer.closed for peer in self.peers], timeout=CLOSE_TIMEOUT)
         for peer in self.peers:
             peer.transport.abort()
+        for one in listening:
+            await one.wait_closed()
 
-    def _close_listeners(self) -> None:
-        for listener in self._listeners:
-            listener.close()
-        self._listeners = []
+    def _close_listeners(self) -> list[Listening]:
+        closing, self._listening = self._listening, []
+        for listening in closing:
+            listening.close()
+        return closing
 
     def request_stop(self, graceful: bool = False) -> None:
         """Have `wait_for_stop` return: at once, or, if ``graceful``, when the last job has ended.
@@ -187,9 +207,21 @@ class Server:
 
     def new_peer(self) -> PeerProtocol | RefusedProtocol:
         """Make the protocol for a connection that was just accepted."""
-        if len(self.peers) >= self.limits.connections:
+        if len(self.peers) + sum(one.handshakes for one in self._listening) >= self.limits.connections:
             return RefusedProtocol(self.limits.connections)
         return PeerProtocol(self)
+
+    def admit(self, peer: Peer, transport: asyncio.BaseTransport) -> tuple[Connection, Identity]:
+        """Make the broker's connection for a peer whose transport is open, and say who the peer is."""
+        sock = transport.get_extra_info("socket")
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            configure(sock, self.keepalive)
+        identity = identify(transport)
+        may = None if self._access is None else self._access.permissions(identity).may
+        connection = self.broker.connect(identity.address, sock.fileno(), may)
+        connection.driver = peer
+        self.peers.add(peer)
+        return connection, identity
 
     def flush_soon(self) -> None:
         """Have the output of this turn of the event loop written after it, in one write for each peer."""
@@ -265,15 +297,3 @@ class Server:
 def default_handle_prefix() -> str:
     """``H:`` and the host's name, cut to what leaves room for the job's number."""
     return f"H:{socket.gethostname()}".encode()[:42].decode(errors="ignore")
-
-
-def cause_of(error: OSError) -> str:
-    """The system's own words: event loops wrap them in a repetition of the address."""
-    if error.errno is not None and error.errno > 0:  # name look-ups have negative numbers
-        return os.strerror(error.errno)
-    return error.strerror or str(error)
-
-
-def join_address(host: str, port: int) -> str:
-    """``host:port``, with brackets around an IPv6 address."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,106 @@
+"""Accepting connections that begin with a TLS handshake.
+
+The event loop's own servers do that too, but they say nothing of a handshake that fails, and know no way to
+give up those that are under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+
+__all__ = ["TlsAcceptor"]
+
+log = logging.getLogger("gearcore.server")
+
+OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+RETRY_AFTER = 1.0
+"""Seconds without a new connection after the system could not give one."""
+
+NOT_TLS = {"HTTP_REQUEST", "WRONG_VERSION_NUMBER", "UNEXPECTED_MESSAGE", "RECORD_LAYER_FAILURE"}
+"""OpenSSL's reasons to give up on a peer that began with something else."""
+
+
+class TlsAcceptor:
+    """Accepts the connections of a listening socket, and becomes its owner.
+
+    Each connection has ``timeout`` seconds for its handshake; when that is done, the protocol is told of the
+    connection that ``new_peer`` made for it. Before it, a peer holds a socket and nothing else.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        context: ssl.SSLContext,
+        timeout: float,
+        new_peer: Callable[[], asyncio.BaseProtocol],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._socket = sock
+        self._context = context
+        self._timeout = timeout
+        self._new_peer = new_peer
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._accepting = self._loop.create_task(self._accept())
+
+    @property
+    def handshakes(self) -> int:
+        """How many handshakes are under way."""
+        return len(self._handshakes)
+
+    def close(self) -> None:
+        """Accept no more, and give up the handshakes that are under way."""
+        for task in (self._accepting, *self._handshakes):
+            task.cancel()
+
+    async def wait_closed(self) -> None:
+        """Return when all is closed that `close` gave up."""
+        await asyncio.wait([self._accepting, *self._handshakes])
+
+    async def _accept(self) -> None:
+        with self._socket:
+            while True:
+                try:
+                    sock, address = await self._loop.sock_accept(self._socket)
+                except OSError as error:  # or else a peer that left before it was accepted
+                    if error.errno in OUT_OF_RESOURCES:
+                        log.error("no connection can be accepted: %s", error.strerror)
+                        await asyncio.sleep(RETRY_AFTER)
+                    continue
+                handshake = self._loop.create_task(self._shake_hands(sock, address, self._new_peer()))
+                self._handshakes.add(handshake)
+                handshake.add_done_callback(self._handshakes.discard)
+
+    async def _shake_hands(self, sock: socket.socket, address: object, peer: asyncio.BaseProtocol) -> None:
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: peer, sock, ssl=self._context, ssl_handshake_timeout=self._timeout
+            )
+        except ConnectionAbortedError:
+            log.warning("%s is refused: no TLS handshake within %g s", named(address), self._timeout)
+        except ssl.SSLError as error:
+            log.warning("%s is refused: %s", named(address), fault_in(error))
+        except OSError as error:
+            # What looks whether a port is open comes and goes like this, every few seconds.
+            log.debug("%s left during its TLS handshake: %s", named(address), error)
+
+
+def named(address: object) -> str:
+    """A peer that is no more than an address."""
+    return "peer {}:{}".format(*address) if isinstance(address, tuple) else "peer unix"
+
+
+def fault_in(error: ssl.SSLError) -> str:
+    """Say in a few words why a handshake failed."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {error.verify_message}"
+    if error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
+        return "it showed no certificate"
+    if error.reason in NOT_TLS:
+        return "it does not speak TLS"
+    return f"TLS handshake failed: {(error.reason or str(error)).lower().replace('_', ' ')}"
