@@ -349,14 +349,20 @@ class TestSubmit:
         result = run("gearcore", "submit", "--server", address, "ping", "foo")
         assert_one_line(result, 1, rf"gearcore: no connection to {address}: Connection refused")
 
-    def test_what_is_not_a_server_is_one_line(self):
+    @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+    def test_what_is_not_a_server_is_one_line(self, answer):
         with socket.create_server(("127.0.0.1", 0)) as other:
             address = f"127.0.0.1:{other.getsockname()[1]}"
             with running("gearcore", "submit", "--server", address, "ping", "foo") as process:
                 connection, _ = other.accept()
-                connection.close()
+                with connection:
+                    assert connection.makefile("rb").readline() == b"status\n"
+                    connection.sendall(answer)
                 _, complaint = process.communicate()
-        assert complaint == f"gearcore: {address} did not answer the admin command 'status'\n"
+        assert process.returncode == 1
+        assert complaint == (
+            f"gearcore: {address} did not answer the admin command 'status': the connection ended\n"
+        )
 
     def test_a_bad_address_is_one_line(self):
         result = run("gearcore", "submit", "--server", "here:there", "ping", "foo")

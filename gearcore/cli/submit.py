@@ -73,10 +73,11 @@ def is_offered(function: str, server: Address) -> bool:
     """Ask the server, by the admin command ``status``, whether a worker offers a function."""
     name = function.encode("utf-8", "surrogateescape")
     try:
-        with (
-            socket.create_connection(server, STATUS_TIMEOUT) as connection,
-            connection.makefile("rwb") as lines,
-        ):
+        connection = socket.create_connection(server, STATUS_TIMEOUT)
+    except OSError as error:
+        raise ServerUnavailable(f"no connection to {server}: {error.strerror or error}") from error
+    try:
+        with connection, connection.makefile("rwb") as lines:
             lines.write(b"status\n")
             lines.flush()
             for line in lines:
@@ -85,6 +86,7 @@ def is_offered(function: str, server: Address) -> bool:
                 match line.removesuffix(b"\n").rsplit(b"\t", 3):
                     case [listed, _, _, workers] if listed == name:
                         return workers != b"0"
+            cause = "the connection ended"
     except OSError as error:
-        raise ServerUnavailable(f"no connection to {server}: {error.strerror or error}") from error
-    raise ConnectionLost(f"{server} did not answer the admin command 'status'")
+        cause = error.strerror or str(error)
+    raise ConnectionLost(f"{server} did not answer the admin command 'status': {cause}")
