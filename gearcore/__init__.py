@@ -3,6 +3,7 @@
 from gearcore._version import __version__
 from gearcore.client import Client, Job
 from gearcore.errors import (
+    CannotListen,
     ConnectionLost,
     GearcoreError,
     JobError,
@@ -14,6 +15,7 @@ from gearcore.errors import (
     TimedOut,
 )
 from gearcore.protocol import Priority
+from gearcore.server import Keepalive, Limits, Server
 from gearcore.session.requests import JobData, JobEvent, JobProgress, JobStatus, JobWarning
 from gearcore.worker import Worker, WorkerJob
 
@@ -31,7 +33,12 @@ __all__ = [
     # worker
     "Worker",
     "WorkerJob",
+    # server
+    "Keepalive",
+    "Limits",
+    "Server",
     # errors
+    "CannotListen",
     "ConnectionLost",
     "GearcoreError",
     "JobError",
