@@ -204,7 +204,11 @@ class Client:
         try:
             link.connection.send(link.session.data_to_send())
         except ConnectionLost as error:
-            self._drop(error)
+            # What the server said before it closed may answer what is in flight.
+            while self._receive(link):
+                pass
+            if self._link is link:
+                self._drop(error)
         else:
             if self._led and link.connection.unsent:
                 link.waker.wake()  # The thread that waits does not wait for room yet.

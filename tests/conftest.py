@@ -15,38 +15,19 @@ from fake_server import PATIENCE, free_port
 from gearcore import Client, Worker
 
 
-class Gearmand:
-    """Debian's gearmand, as a process of its own."""
+class JobServer:
+    """A server under test. It starts and stops as a test likes, on a port that stays the same."""
 
-    def __init__(self, directory: Path) -> None:
-        path = shutil.which("gearmand", path="/usr/sbin:/usr/local/sbin:/usr/bin")
-        if path is None:
-            pytest.skip("gearmand is not installed: it is in Debian's package gearman-job-server")
-        # gearmand deletes what has the name of its pid file, whatever it is.
-        self._command = [path, "-L", "127.0.0.1", "-l", "none", "-P", str(directory / "gearmand.pid")]
+    def __init__(self) -> None:
         self.address = ("127.0.0.1", free_port())
-        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start, on the same port as before; returns when connections are accepted."""
-        command = [*self._command, "-p", str(self.address[1])]
-        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        give_up = time.monotonic() + PATIENCE
-        while True:
-            try:
-                socket.create_connection(self.address).close()
-                return
-            except ConnectionRefusedError:
-                assert self._process.poll() is None, "gearmand did not start"
-                assert time.monotonic() < give_up, "gearmand does not listen"
-                time.sleep(0.002)
+        """Start; returns when connections are accepted."""
+        raise NotImplementedError
 
     def stop(self) -> None:
-        """Stop at once, as in a power failure. All that it knew is gone."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        """Stop, if it runs."""
+        raise NotImplementedError
 
     def admin(self, line: str) -> bytes:
         """The answer to an admin command: one line, or a list that ends with a full stop."""
@@ -63,20 +44,55 @@ class Gearmand:
         return "{}:{}".format(*self.address)
 
 
-SERVERS: dict[str, Callable[[Path], Gearmand]] = {"gearmand": Gearmand}
+class Gearmand(JobServer):
+    """Debian's gearmand, as a process of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        path = shutil.which("gearmand", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+        if path is None:
+            pytest.skip("gearmand is not installed: it is in Debian's package gearman-job-server")
+        # gearmand deletes what has the name of its pid file, whatever it is.
+        self._command = [path, "-L", "127.0.0.1", "-l", "none", "-P", str(directory / "gearmand.pid")]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [*self._command, "-p", str(self.address[1])]
+        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            try:
+                socket.create_connection(self.address).close()
+                return
+            except ConnectionRefusedError:
+                assert self._process.poll() is None, "gearmand did not start"
+                assert time.monotonic() < give_up, "gearmand does not listen"
+                time.sleep(0.002)
+
+    def stop(self) -> None:
+        # At once, as in a power failure.
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+SERVERS: dict[str, Callable[[Path], JobServer]] = {"gearmand": Gearmand}
 """What a test that asks for ``server`` runs against, each in turn, made of a directory for its files."""
 
 
 @pytest.fixture(params=SERVERS)
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gearmand]:
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JobServer]:
     server = SERVERS[request.param](tmp_path)
-    server.start()
-    yield server
-    server.stop()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture
-def client(server: Gearmand) -> Iterator[Client]:
+def client(server: JobServer) -> Iterator[Client]:
     with Client(server.address, timeout=PATIENCE) as client:
         yield client
 
@@ -130,7 +146,7 @@ class WorkerThread:
 
 
 @pytest.fixture
-def worker(server: Gearmand) -> Worker:
+def worker(server: JobServer) -> Worker:
     """A worker with functions that the tests share; ``running(worker)`` runs it."""
     worker = Worker(server.address, timeout=PATIENCE)
 

@@ -421,6 +421,18 @@ class TestAgainstScripts:
             assert client.submit("f", b"next").handle == "H:2"
         assert [len(workload) for workload in workloads] == [16 * 2**20, 4]
 
+    def test_what_a_server_says_before_it_hangs_up_is_heard(self):
+        def script(peer):
+            peer.accept_options()
+            peer.send(P.ERROR, b"ARGUMENT_TOO_LARGE", b"I take no more than 1 MB")
+
+        with (
+            FakeServer(script) as server,
+            self.client(server) as client,
+            pytest.raises(ServerError, match="no more than 1 MB"),
+        ):
+            client.submit("f", bytes(16 * 2**20))
+
     def test_a_thread_may_connect_for_others(self):
         """The first call has the connection to itself until it is made; the others wait for that."""
         count = 8
