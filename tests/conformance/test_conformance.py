@@ -1,0 +1,47 @@
+"""Every case as a test; see the package's own words for what a case is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from .case import Case, judge
+from .cases import CASES
+from .report import PAGE, render, section
+from .servers import MISSING, Pool, can_listen, find_gearmand
+
+
+@pytest.fixture(scope="session")
+def pool() -> Iterator[Pool]:
+    """The servers that cases share; the test is skipped without gearmand, unless that must be there."""
+    if find_gearmand() is None:
+        if os.environ.get("GEARCORE_REQUIRE_PEERS") == "1":
+            pytest.fail(MISSING)
+        pytest.skip(MISSING)
+    pool = Pool()
+    yield pool
+    pool.stop()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_gearcore_answers_as_it_should(case: Case, pool: Pool) -> None:
+    if not can_listen(case.options.listen):
+        pytest.skip(f"this machine has no address {case.options.listen}")
+    verdict = judge(case, pool)
+    if verdict.trouble:
+        pytest.fail(verdict.trouble, pytrace=False)
+
+
+def test_there_are_cases_of_every_kind() -> None:
+    """A module that is not found any more would go unnoticed."""
+    assert len(CASES) >= 500
+    assert sum(case.departure is not None for case in CASES) >= 40
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="the documentation is in the source tree only")
+def test_every_departure_is_documented() -> None:
+    assert section(PAGE.read_text(encoding="utf-8")) == render(), (
+        f"{PAGE.name} is not what the cases say: run python -m tests.conformance --write"
+    )
