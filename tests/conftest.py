@@ -1,5 +1,6 @@
 """Job servers to test against, and workers that run beside a test."""
 
+import os
 import shutil
 import signal
 import socket
@@ -8,11 +9,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from fake_server import PATIENCE, free_port
 
-from gearcore import Client, Worker
+from gearcore import Client, Server, Worker
+
+
+def missing_peer(reason: str) -> NoReturn:
+    """Skip a test whose peer is missing; where every peer must be there, fail it."""
+    if os.environ.get("GEARCORE_REQUIRE_PEERS"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 class JobServer:
@@ -51,7 +60,7 @@ class Gearmand(JobServer):
         super().__init__()
         path = shutil.which("gearmand", path="/usr/sbin:/usr/local/sbin:/usr/bin")
         if path is None:
-            pytest.skip("gearmand is not installed: it is in Debian's package gearman-job-server")
+            missing_peer("gearmand is not installed: it is in Debian's package gearman-job-server")
         # gearmand deletes what has the name of its pid file, whatever it is.
         self._command = [path, "-L", "127.0.0.1", "-l", "none", "-P", str(directory / "gearmand.pid")]
         self._process: subprocess.Popen[bytes] | None = None
@@ -77,7 +86,24 @@ class Gearmand(JobServer):
             self._process = None
 
 
-SERVERS: dict[str, Callable[[Path], JobServer]] = {"gearmand": Gearmand}
+class Gearcore(JobServer):
+    """gearcore's own server, in a thread."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self._server: Server | None = None
+
+    def start(self) -> None:
+        host, port = self.address
+        self._server = Server(host, port).__enter__()
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.__exit__(None, None, None)
+            self._server = None
+
+
+SERVERS: dict[str, Callable[[Path], JobServer]] = {"gearcore": Gearcore, "gearmand": Gearmand}
 """What a test that asks for ``server`` runs against, each in turn, made of a directory for its files."""
 
 

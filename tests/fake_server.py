@@ -17,6 +17,8 @@ class Peer:
     def __init__(self, sock: socket.socket, pack: Callable[..., bytes]) -> None:
         self._socket = sock
         self._socket.settimeout(PATIENCE)
+        # What was sent last must be on its way before a close, which may drop what is not.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._pack = pack
         self._parser = Parser()
         self._packets: list[Packet] = []
