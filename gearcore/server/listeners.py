@@ -44,12 +44,13 @@ class TcpListener:
     """A TCP port: ``port`` of the address or host name ``host``, all its addresses if it has several.
 
     An empty ``host`` is every address of the machine; ``port`` 0 lets the system choose. With ``tls`` the
-    port speaks TLS only.
+    port speaks TLS only. With ``http`` it speaks gearmand's HTTP, otherwise Gearman's own protocol.
     """
 
     host: str
     port: int = DEFAULT_PORT
     tls: Tls = None
+    http: bool = False
 
     def __str__(self) -> str:
         return join_address(self.host, self.port)
@@ -84,6 +85,7 @@ class UnixListener:
     path: str
     mode: int = 0o660
     tls: Tls = None
+    http: bool = False
 
     def __str__(self) -> str:
         return f"unix:{self.path}"
@@ -110,6 +112,7 @@ class InheritedListener:
 
     fd: int
     tls: Tls = None
+    http: bool = False
 
     def __str__(self) -> str:
         return f"file descriptor {self.fd}"
@@ -188,7 +191,8 @@ class Listening:
 
     def __str__(self) -> str:
         names = [join_address(*address) for address in self.addresses] or [str(self.listener)]
-        return ", ".join(names) + (" (TLS)" if self.listener.tls else "")
+        kinds = [kind for kind, on in (("HTTP", self.listener.http), ("TLS", self.listener.tls)) if on]
+        return ", ".join(names) + (f" ({' over '.join(kinds)})" if kinds else "")
 
     def close(self) -> None:
         """Accept no more connections, and give up those that are in their TLS handshake."""

@@ -10,10 +10,12 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Literal, Self
 
 from gearcore.broker import Admin, Broker, Connection
+from gearcore.errors import CannotListen
 from gearcore.protocol import DEFAULT_PORT
 from gearcore.server.access import AccessList
 from gearcore.server.identity import Identity, identify
@@ -73,8 +75,8 @@ class Server:
     ``tls`` has the port speak TLS only, with these certificates; a peer that does not finish its handshake in
     ``tls_handshake_timeout`` seconds is cut off. ``listeners`` is what to listen on beside ``host`` and
     ``port``, or instead of them when ``host`` is an empty list: more
-    ports, with or without TLS, and Unix sockets. ``access`` says who may do what; without it, everyone may do
-    everything.
+    ports, with or without TLS, Unix sockets, ports for HTTP. ``access`` says who may do what; without it,
+    everyone may do everything.
 
     Starting raises `CannotListen` when an address cannot be had, or a certificate cannot be used.
     """
@@ -156,7 +158,7 @@ class Server:
                 self._listening.append(
                     await open_listener(
                         listener,
-                        self.new_peer,
+                        partial(self.new_peer, protocol_of(listener)),
                         backlog=self._backlog,
                         handshake_timeout=self._tls_handshake_timeout,
                     )
@@ -205,11 +207,11 @@ class Server:
         """Return when a signal, the admin command ``shutdown`` or `request_stop` asks the server to stop."""
         await self._stopping.wait()
 
-    def new_peer(self) -> PeerProtocol | RefusedProtocol:
+    def new_peer(self, protocol: Callable[[Server], asyncio.BaseProtocol]) -> asyncio.BaseProtocol:
         """Make the protocol for a connection that was just accepted."""
         if len(self.peers) + sum(one.handshakes for one in self._listening) >= self.limits.connections:
             return RefusedProtocol(self.limits.connections)
-        return PeerProtocol(self)
+        return protocol(self)
 
     def admit(self, peer: Peer, transport: asyncio.BaseTransport) -> tuple[Connection, Identity]:
         """Make the broker's connection for a peer whose transport is open, and say who the peer is."""
@@ -297,3 +299,17 @@ class Server:
 def default_handle_prefix() -> str:
     """``H:`` and the host's name, cut to what leaves room for the job's number."""
     return f"H:{socket.gethostname()}".encode()[:42].decode(errors="ignore")
+
+
+def protocol_of(listener: Listener) -> Callable[[Server], asyncio.BaseProtocol]:
+    """What speaks with the peers of a listener; raises `CannotListen` when it is not installed."""
+    if not listener.http:
+        return PeerProtocol
+    try:
+        from gearcore.server.http import HttpProtocol
+    except ModuleNotFoundError as error:
+        raise CannotListen(
+            f"cannot listen on {listener}: HTTP needs the package {error.name};"
+            " it comes with the extra: pip install 'gearcore-gearman[http]'"
+        ) from error
+    return HttpProtocol
