@@ -134,6 +134,8 @@ class Server:
         self.read_buffer = memoryview(bytearray(READ_SIZE))
         self._listening: list[Listening] = []
         self._flush_is_due = False
+        self._draining = False
+        self._stopping = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._thread: ServerThread | None = None
 
@@ -150,8 +152,6 @@ class Server:
     async def start(self) -> None:
         """Start to listen, in the running event loop."""
         self._loop = asyncio.get_running_loop()
-        self._draining = False
-        self._stopping = asyncio.Event()
         self.broker.tick(self._loop.time(), time.time())
         try:
             for listener in self._listeners:
@@ -182,6 +182,8 @@ class Server:
             peer.transport.abort()
         for one in listening:
             await one.wait_closed()
+        self._draining = False
+        self._stopping.clear()
 
     def _close_listeners(self) -> list[Listening]:
         closing, self._listening = self._listening, []
@@ -264,12 +266,14 @@ class Server:
             runner.run(self._serve(on_ready))
 
     async def _serve(self, on_ready: Callable[[Server], None] | None) -> None:
+        self._loop = loop = asyncio.get_running_loop()
+        # Before it says that it listens: who reads that may send a signal at once.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with suppress(NotImplementedError):  # on Windows, where SIGINT is a KeyboardInterrupt
+                loop.add_signal_handler(number, self.request_stop)
+        with suppress(NotImplementedError, AttributeError):
+            loop.add_signal_handler(signal.SIGUSR1, self.request_stop, True)
         async with self:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                with suppress(NotImplementedError):  # on Windows, where SIGINT is a KeyboardInterrupt
-                    self._loop.add_signal_handler(number, self.request_stop)
-            with suppress(NotImplementedError, AttributeError):
-                self._loop.add_signal_handler(signal.SIGUSR1, self.request_stop, True)
             if on_ready is not None:
                 on_ready(self)
             await self.wait_for_stop()
