@@ -1,0 +1,98 @@
+"""The examples of docs/tls-and-access.md and docs/http.md, run as they stand but on free ports."""
+
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+from fake_server import free_port
+
+from gearcore import Client, Worker
+from gearcore.server import AccessEntry, AccessList, Server
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The examples in one language on a page."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
+
+
+def needs(command: str) -> None:
+    if shutil.which(command) is None:
+        if os.environ.get("GEARCORE_REQUIRE_PEERS") == "1":
+            pytest.fail(f"{command} is not installed", pytrace=False)
+        pytest.skip(f"{command} is not installed")
+
+
+def with_ports(block: str, ports: dict[str, int]) -> str:
+    return re.sub(r"\b(4730|4731|8080)\b", lambda found: str(ports[found[1]]), block)
+
+
+def shell(block: str) -> str:
+    done = subprocess.run(["bash", "-e", "-c", block], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def server_of(page: str, ports: dict[str, int]) -> Server:
+    """The server that a page makes, before it runs."""
+    (block,) = blocks(page, "python")
+    assert block.endswith("server.run()\n")
+    names: dict = {}
+    exec(with_ports(block.removesuffix("server.run()\n"), ports), names)
+    return names["server"]
+
+
+def test_tls_and_access(tmp_path, monkeypatch):
+    needs("openssl")
+    monkeypatch.chdir(tmp_path)
+    ports = {"4730": free_port(), "4731": free_port()}
+    *making, asking = blocks("tls-and-access.md", "sh")
+    shell("".join(making))
+    (access,) = blocks("tls-and-access.md", "toml")
+    Path("access.toml").write_text(access)
+    context = ssl.create_default_context(cafile="ca.pem")
+    context.verify_flags |= ssl.VERIFY_X509_STRICT  # as Python 3.13 does by itself
+    context.load_cert_chain("web-1.example.pem", "web-1.example.key")
+    with server_of("tls-and-access.md", ports):
+        assert shell(with_ports(asking, ports)).startswith("OK gearcore-")
+        for name in ("127.0.0.1", "gearman.example"):
+            sock = socket.create_connection(("127.0.0.1", ports["4731"]), timeout=5)
+            with context.wrap_socket(sock, server_hostname=name) as tls:
+                tls.sendall(b"version\n")
+                assert tls.recv(100).startswith(b"ERR PERMISSION_DENIED ")
+        with socket.create_connection(("127.0.0.1", ports["4730"]), timeout=5) as sock:
+            sock.sendall(b"version\n")
+            assert sock.recv(100).startswith(b"OK gearcore-")
+        assert Path("gearman.sock").is_socket()
+
+
+def test_the_access_list_says_what_the_page_says(tmp_path):
+    (text,) = blocks("tls-and-access.md", "toml")
+    path = tmp_path / "access.toml"
+    path.write_text(text)
+    assert AccessList.load(path).entries == (
+        AccessEntry("web-*.example", submit=("image_*", "mail")),
+        AccessEntry("worker-1.example", work=("image_*",), admin=("version",)),
+        AccessEntry(user="root", submit=("*",), work=("*",), admin=("*",)),
+        AccessEntry("anonymous", submit=("mail",), admin=("status", "workers", "version")),
+    )
+
+
+def test_http(running):
+    needs("curl")
+    ports = {"4730": free_port(), "8080": free_port()}
+    with server_of("http.md", ports):
+        address = f"127.0.0.1:{ports['4730']}"
+        worker = Worker(address)
+        worker.register("reverse", lambda job: job.workload[::-1])
+        with running(worker), Client(address) as client:
+            client.submit("reverse").result(timeout=10)
+            for block in blocks("http.md", "sh"):
+                (expected,) = re.findall(r"^# (.*)$", block, re.MULTILINE)
+                assert expected in shell(with_ports(block, ports)).splitlines()
