@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from contextlib import closing, contextmanager, suppress
@@ -88,18 +89,11 @@ def gearmand():
             pytest.fail(text, pytrace=False)
         pytest.skip(text)
     ports = Ports(free_port(), free_port())
-    command = [
-        path,
-        "-r",
-        "http",
-        "--http-port",
-        str(ports.http),
-        "-L",
-        "127.0.0.1",
-        "-p",
-        str(ports.gearman),
-    ]
-    with subprocess.Popen([*command, "-l", "none", "-P", "/dev/null"], stderr=subprocess.DEVNULL) as process:
+    # gearmand deletes what has the name of its pid file when it ends.
+    pid_file = os.path.join(tempfile.gettempdir(), f"gearmand-{ports.gearman}.pid")
+    command = [path, "-L", "127.0.0.1", "-p", str(ports.gearman), "-l", "none", "-P", pid_file]
+    http = ["-r", "http", "--http-port", str(ports.http)]
+    with subprocess.Popen([*command, *http], stderr=subprocess.DEVNULL) as process:
         for port in (ports.gearman, ports.http):
             eventually(lambda port=port: accepts(port))
         yield ports
