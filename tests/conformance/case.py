@@ -139,9 +139,7 @@ def play(case: Case, name: str, pool: Pool) -> list[str]:
             patience=SHORT_PATIENCE if name == GEARMAND and case.departure else PATIENCE,
         )
         try:
-            case.play(
-                **{name: _argument(case, script, name) for name in inspect.signature(case.play).parameters}
-            )
+            case.play(**{parameter: _argument(case, script, parameter) for parameter in _parameters(case)})
         except ConnectionRefusedError:
             script.transcript.append(f"! {server.fate()}")
         finally:
@@ -149,6 +147,11 @@ def play(case: Case, name: str, pool: Pool) -> list[str]:
         if name != GEARMAND and (said := server.complaints()):
             script.transcript.append(f"! {said}")
         return script.transcript
+
+
+def _parameters(case: Case) -> list[str]:
+    parameters = inspect.signature(case.play).parameters.values()
+    return [parameter.name for parameter in parameters if parameter.default is parameter.empty]
 
 
 def _argument(case: Case, script: Script, parameter: str) -> object:

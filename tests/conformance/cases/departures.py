@@ -348,6 +348,52 @@ def a_worker_that_sleeps_again_without_a_grab(worker, worker2, client, f):
 
 
 @departure(
+    "A worker that sleeps with a job in hand, and withdraws its function",
+    gearmand="wakes that very worker for the job; with `--worker-wakeup 1` nobody else",
+    gearcore="wakes the workers that still offer the function",
+    why="The job would wait in front of idle workers.",
+    worker_wakeup=1,
+    answers=r"""
+        client < JOB_CREATED J1
+        worker < JOB_ASSIGN_UNIQ J1 f '' ''
+        worker2 < NOOP
+        worker2 < JOB_ASSIGN_UNIQ J1 f '' ''
+    """,
+)
+def a_sleeping_worker_withdraws_the_function_of_its_job(worker, worker2, client, f):
+    worker.can_do(f)
+    worker2.can_do(f)
+    client.submit(f)
+    worker.grab()
+    worker.sleep()
+    worker2.sleep()
+    worker.send(P.CANT_DO, f)
+    worker2.grab()
+
+
+@departure(
+    "With `--worker-wakeup`, which of several sleeping workers is woken",
+    gearmand="takes the next in the order in which they offered the function",
+    gearcore="takes the one that has slept longest",
+    why="The order of offers would have to be searched, past all workers that are busy, for one that sleeps.",
+    worker_wakeup=1,
+    answers=r"""
+        client < JOB_CREATED J1
+        worker2 < NOOP
+        client < JOB_CREATED J2
+        worker < NOOP
+    """,
+)
+def the_worker_that_has_slept_longest_is_woken(worker, worker2, client, f):
+    worker.can_do(f)
+    worker2.can_do(f)
+    worker2.sleep()
+    worker.sleep()
+    client.submit(f)
+    client.submit(f)
+
+
+@departure(
     "A delayed job whose time comes",
     gearmand="wakes no worker: the job waits until something else makes a worker ask",
     gearcore="wakes the workers that sleep",
@@ -644,25 +690,30 @@ def a_cancelled_unique_id_is_submitted_again(worker, admin, client, f, u):
 
 @departure(
     "`cancel job` of a running job",
-    gearmand="sends the clients `WORK_FAIL`, and after it what the worker still reports",
-    gearcore="sends them `WORK_FAIL` and nothing after it",
+    gearmand="sends the clients `WORK_FAIL`, and after it all that the worker reports, another end too",
+    gearcore="sends them one `WORK_FAIL` and nothing after it",
     why="A client takes the job for done, and what comes then for an error of the server.",
     answers=r"""
         client < JOB_CREATED J1
         worker < JOB_ASSIGN_UNIQ J1 f '' ''
         admin < 'OK\r\n'
         client < WORK_FAIL J1
+        client < JOB_CREATED J2
+        worker < JOB_ASSIGN_UNIQ J2 f '' ''
+        admin < 'OK\r\n'
+        client < WORK_FAIL J2
         admin < 'f\t0\t0\t1\n'
         admin < '.\n'
     """,
 )
 def cancel_a_running_job(worker, admin, client, f):
     worker.can_do(f)
-    job = client.submit(f)
-    worker.grab()
-    admin.line(b"cancel job " + job)
-    worker.send(P.WORK_DATA, job, b"part")
-    worker.send(P.WORK_COMPLETE, job, b"whole")
+    for end in (P.WORK_COMPLETE, P.WORK_FAIL):
+        job = client.submit(f)
+        worker.grab()
+        admin.line(b"cancel job " + job)
+        worker.send(P.WORK_DATA, job, b"part")
+        worker.send(end, *([job] if end is P.WORK_FAIL else [job, b"whole"]))
     admin.line(b"status")
 
 
