@@ -1,8 +1,4 @@
-"""Compare gearcore with gearmand: ``python -m tests.conformance [--verbose] [WORD...]``.
-
-Only the cases with one of the words in their names, if there are any. ``--verbose`` prints every transcript.
-``--write`` brings the departures in docs/compatibility.md up to date, and compares nothing.
-"""
+"""Compare gearcore with gearmand: ``python -m tests.conformance --help`` says how."""
 
 from __future__ import annotations
 
@@ -13,11 +9,14 @@ from .case import Verdict, compare, judge
 from .cases import CASES
 from .report import PAGE, update
 from .servers import GEARMAND, MISSING, Pool, can_listen, find_gearmand
+from .wander import random_case
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="conformance", description="Compare gearcore with gearmand.")
     parser.add_argument("words", metavar="WORD", nargs="*", help="play the cases with this in their names")
+    parser.add_argument("-r", "--random", metavar="N", type=int, help="play N random scripts instead")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="number of the first random script")
     parser.add_argument("-v", "--verbose", action="store_true", help="print every transcript")
     parser.add_argument("--write", action="store_true", help=f"bring {PAGE.name} up to date, and no more")
     options = parser.parse_args()
@@ -27,7 +26,10 @@ def main() -> int:
     if find_gearmand() is None:
         print(MISSING, file=sys.stderr)
         return 1
-    chosen = [case for case in CASES if not options.words or any(word in case.name for word in options.words)]
+    if options.random is None:
+        chosen = [case for case in CASES if any(word in case.name for word in options.words or [""])]
+    else:
+        chosen = [random_case(seed) for seed in range(options.seed, options.seed + options.random)]
     possible = [case for case in chosen if can_listen(case.options.listen)]
     pool = Pool()
     try:

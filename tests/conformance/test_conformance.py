@@ -11,6 +11,7 @@ from .case import Case, judge
 from .cases import CASES
 from .report import PAGE, render, section
 from .servers import MISSING, Pool, can_listen, find_gearmand
+from .wander import random_case
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +30,15 @@ def pool() -> Iterator[Pool]:
 def test_gearcore_answers_as_it_should(case: Case, pool: Pool) -> None:
     if not can_listen(case.options.listen):
         pytest.skip(f"this machine has no address {case.options.listen}")
+    check(case, pool)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_gearcore_answers_a_random_script_as_gearmand_does(seed: int, pool: Pool) -> None:
+    check(random_case(seed), pool)
+
+
+def check(case: Case, pool: Pool) -> None:
     verdict = judge(case, pool)
     if verdict.trouble:
         pytest.fail(verdict.trouble, pytrace=False)
