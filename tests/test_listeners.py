@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import stat
+import subprocess
 import sys
 
 import pytest
@@ -152,6 +153,16 @@ def test_an_empty_host_is_every_address():
         assert echo(("127.0.0.1", port))
 
 
+def test_the_file_of_an_inherited_unix_socket_is_left(tmp_path):
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(path)
+        sock.listen()
+        with Server(host=(), listeners=[InheritedListener(os.dup(sock.fileno()))]):
+            assert echo(path, socket.AF_UNIX)
+    assert os.path.exists(path)
+
+
 def test_a_descriptor_that_does_not_listen_is_refused():
     with socket.socket() as idle:
         with pytest.raises(
@@ -164,6 +175,36 @@ def test_a_descriptor_that_does_not_listen_is_refused():
 def test_a_descriptor_that_is_not_open_is_refused():
     with pytest.raises(CannotListen, match=r"^cannot listen on file descriptor 9999: Bad file descriptor$"):
         Server(host=(), listeners=[InheritedListener(9999)]).__enter__()
+
+
+def test_a_port_out_of_range_is_refused():
+    with pytest.raises(ValueError, match="from 0 to 65535, not 70000"):
+        TcpListener("127.0.0.1", 70000)
+
+
+SERVICE = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+environment = os.environ | {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+os.execve(sys.executable, [sys.executable, "-c", sys.argv[2]], environment)
+"""
+SERVER = """
+from gearcore.server import InheritedListener, Server
+from gearcore.server.listeners import activated_descriptors
+Server(host=[], listeners=[InheritedListener(fd) for fd, _ in activated_descriptors()]).run()
+"""
+
+
+def test_a_server_that_is_started_for_a_socket():
+    with listening_socket() as sock:
+        address = sock.getsockname()
+        command = [sys.executable, "-c", SERVICE, str(sock.fileno()), SERVER]
+        process = subprocess.Popen(command, pass_fds=[sock.fileno()], stderr=subprocess.PIPE)
+    with process:
+        assert echo(address)  # it was sent before the server was up, and waited
+        process.terminate()
+        _, complaint = process.communicate(timeout=10)
+    assert (process.returncode, complaint) == (0, b"")
 
 
 def test_sockets_of_systemd(monkeypatch):

@@ -9,9 +9,11 @@ import os
 import socket
 import ssl
 import stat
+import sys
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from gearcore.errors import CannotListen
 from gearcore.protocol import DEFAULT_PORT
@@ -35,6 +37,9 @@ Tls = TlsFiles | ssl.SSLContext | None
 NOT_ON_THIS_MACHINE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 """How an address fails that the machine does not have, as when a name stands for an IPv6 address too."""
 
+LEAVE_THE_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+"""Event loops would remove the file of a Unix socket, also when it was inherited and belongs to another."""
+
 FIRST_ACTIVATED = 3
 """The first descriptor that systemd passes on, behind the three standard ones."""
 
@@ -51,6 +56,10 @@ class TcpListener:
     port: int = DEFAULT_PORT
     tls: Tls = None
     http: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"a port is a number from 0 to 65535, not {self.port}")
 
     def __str__(self) -> str:
         return join_address(self.host, self.port)
@@ -92,6 +101,8 @@ class UnixListener:
 
     async def open(self) -> list[socket.socket]:
         """Return a bound socket."""
+        if not hasattr(socket, "AF_UNIX"):
+            raise OSError(errno.EAFNOSUPPORT, "this system has no Unix sockets")
         remove_stale(self.path)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -173,10 +184,12 @@ class Listening:
             if context is not None:
                 sock.listen(backlog)
                 acceptor = TlsAcceptor(sock, context, handshake_timeout, new_peer)
-            elif sock.family == socket.AF_UNIX:
-                acceptor = await loop.create_unix_server(new_peer, sock=sock, backlog=backlog)
-            else:
+            elif is_tcp(sock):
                 acceptor = await loop.create_server(new_peer, sock=sock, backlog=backlog)
+            else:
+                acceptor = await loop.create_unix_server(
+                    new_peer, sock=sock, backlog=backlog, **LEAVE_THE_FILE
+                )
             self._acceptors.append(acceptor)
 
     @property
@@ -187,7 +200,7 @@ class Listening:
     @property
     def addresses(self) -> list[tuple[str, int]]:
         """Address and port of each TCP socket."""
-        return [sock.getsockname()[:2] for sock in self.sockets if sock.family != socket.AF_UNIX]
+        return [sock.getsockname()[:2] for sock in self.sockets if is_tcp(sock)]
 
     def __str__(self) -> str:
         names = [join_address(*address) for address in self.addresses] or [str(self.listener)]
@@ -242,8 +255,6 @@ def said_in_one_line(listener: Listener) -> Iterator[None]:
     """Turn what keeps a listener from opening into `CannotListen`."""
     try:
         yield
-    except CannotListen:
-        raise
     except BadTlsFile as error:
         raise CannotListen(f"cannot listen on {listener}: {error}") from error
     except OSError as error:
@@ -263,6 +274,11 @@ def bound_tcp_socket(family: int, kind: int, protocol: int, address: tuple[objec
         sock.close()
         raise
     return sock
+
+
+def is_tcp(sock: socket.socket) -> bool:
+    """Whether a stream socket has an address and a port, rather than a path."""
+    return sock.family in (socket.AF_INET, socket.AF_INET6)
 
 
 def remove_stale(path: str) -> None:

@@ -101,8 +101,6 @@ class Server:
         listeners: Sequence[Listener] = (),
         access: AccessList | None = None,
     ) -> None:
-        if not 0 <= port <= 65535:
-            raise ValueError(f"a port is a number from 0 to 65535, not {port}")
         if job_retries == 0:
             if compat == "1.1":
                 job_retries = -1
