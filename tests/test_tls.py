@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 import time
+from contextlib import suppress
 
 import pytest
 import trustme
@@ -303,3 +304,20 @@ def test_connections_in_their_handshake_count_as_connections(authority, caplog):
         wait_for("(third) is refused: 2 connections are open", caplog)
         for sock in silent:
             sock.close()
+
+
+@LOOPS
+def test_a_peer_that_does_not_read_is_cut_off(authority, caplog, factory):
+    def scene(port):
+        with connect(port, authority.client(common_name="slow")) as sock, suppress(OSError):
+            for _ in range(1000):
+                sock.sendall(pack_request(P.ECHO_REQ, b"x" * 100_000))
+
+    async def serve():
+        limits = Limits(output=1_000_000)
+        async with Server(port=0, tls=authority.files(), limits=limits) as server:
+            await asyncio.to_thread(scene, server.port)
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(serve())
+    assert "(slow) is cut off: it does not read what it is sent" in caplog.text
