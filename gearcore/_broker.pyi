@@ -17,6 +17,7 @@ class JobStatus(NamedTuple):
     unique: bytes
     state: str
     failures: int
+    background: bool
     wanted: bool
 
 @final
@@ -30,6 +31,8 @@ class Connection:
     def number(self) -> int: ...
     @property
     def closing(self) -> bool: ...
+    @property
+    def unfinished(self) -> bool: ...
     @property
     def overflowed(self) -> bool: ...
     @property

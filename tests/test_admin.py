@@ -115,7 +115,7 @@ def test_show_lists_jobs_and_uniques(world):
     client.submit(b"f", type="_BG")
     worker.grab()
     client.leave()
-    assert ask(world, b"show jobs\n") == b"H:test:1\t0\t1\t0\nH:test:2\t0\t0\t0\n.\n"
+    assert ask(world, b"show jobs\n") == b"H:test:1\t0\t1\t0\nH:test:2\t0\t0\t1\n.\n"
     assert ask(world, b"show unique jobs\n") == b"u\n\n.\n"
 
 

@@ -155,7 +155,7 @@ def show(connection: Connection, words: list[bytes]) -> bytes:
         return unknown_command(connection, words)
     if what == [b"jobs"]:
         return as_list(
-            b"%b\t%d\t%d\t%d\n" % (job.handle, job.failures, not job.wanted, 0)
+            b"%b\t%d\t%d\t%d\n" % (job.handle, job.failures, not job.wanted, job.background)
             for job in connection.broker.jobs
         )
     if what == [b"unique", b"jobs"]:

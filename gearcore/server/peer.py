@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from gearcore._broker import Connection
 from gearcore.server.identity import identify
+from gearcore.server.sockets import acknowledge_at_once
 
 if TYPE_CHECKING:
     from gearcore.server.server import Server
@@ -61,6 +62,8 @@ class PeerProtocol(asyncio.BufferedProtocol):
         except Exception:
             log.exception("peer %s is cut off: what it sent could not be handled", self.peer)
             self.transport.abort()
+        if self.connection.unfinished:
+            acknowledge_at_once(self.transport.get_extra_info("socket"))
         self._server.flush_soon()
 
     def flush(self) -> None:

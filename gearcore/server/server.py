@@ -65,7 +65,8 @@ class Server:
     ``job_retries`` is how many runs a job gets whose workers vanish or time out, before its clients get
     WORK_FAIL: -1 for any number, 0 for one as in gearmand 2.0. ``worker_wakeup`` is how many of the sleeping
     workers are woken for a job; 0 for all. With ``exceptions`` every client gets the text of exceptions.
-    ``allow_shutdown`` brings back the admin command ``shutdown``, which anyone can send who reaches the port.
+    ``allow_shutdown`` brings back the admin command ``shutdown``, which anyone can send who reaches the port;
+    with an ``access`` list it is there for those whom the list lets send it.
 
     ``compat="1.1"`` is for those who count on how gearmand 1.1 hands out jobs: the function that a worker
     offered last comes first whatever the priorities, or functions take turns with ``round_robin``;
@@ -116,7 +117,7 @@ class Server:
         self.limits = Limits() if limits is None else limits
         self.keepalive = Keepalive() if keepalive is None else keepalive
         self.broker = Broker(
-            Admin(self.request_stop if allow_shutdown else None),
+            Admin(self.request_stop if allow_shutdown or access is not None else None),
             handle_prefix=default_handle_prefix() if handle_prefix is None else handle_prefix,
             max_packet_size=self.limits.packet,
             max_output=self.limits.output,

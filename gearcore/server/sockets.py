@@ -6,7 +6,7 @@ import socket
 
 from gearcore.server.limits import Keepalive
 
-__all__ = ["configure"]
+__all__ = ["acknowledge_at_once", "configure"]
 
 KEEPALIVE_OPTIONS = {
     "idle": ("TCP_KEEPIDLE", "TCP_KEEPALIVE"),
@@ -30,3 +30,14 @@ def configure(sock: socket.socket, keepalive: Keepalive) -> None:
         # a peer that vanished while something was on its way to it is found out in the same time
         milliseconds = 1000 * (keepalive.idle + keepalive.interval * keepalive.count)
         sock.setsockopt(socket.IPPROTO_TCP, unacknowledged, milliseconds)
+
+
+def acknowledge_at_once(sock: socket.socket) -> None:
+    """Have what was received acknowledged now; where the system can, which forgets it after a while.
+
+    A peer with a small send buffer, and libgearman's is 32 KB, waits for the acknowledgement before it sends
+    the rest of a large packet: 40 ms each time, if the system waits for an answer to carry it.
+    """
+    option = getattr(socket, "TCP_QUICKACK", None)
+    if option is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, option, 1)

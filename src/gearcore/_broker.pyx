@@ -41,7 +41,7 @@ from gearcore._client_packets cimport (
 from gearcore._heap cimport heap_free
 from gearcore._jobs cimport find_job, parse_handle
 from gearcore._packets cimport Handler, Packet, refuse
-from gearcore._peers cimport create_peer, fail_runs, free_peer, peer_at, peer_of_touched, remove_abilities
+from gearcore._peers cimport create_peer, fail_all_runs, free_peer, peer_at, peer_of_touched, remove_abilities
 from gearcore._replies cimport format_handle, overflow, touch
 from gearcore._ring cimport Ring, ring_init, ring_is_empty, ring_remove
 from gearcore._state cimport DELAYED, MAX_HANDLE_SIZE, QUEUED, RUNNING, Core, Function, Job, Peer
@@ -134,7 +134,7 @@ cdef int on_submit_sched(Core *core, Peer *peer, const Packet *packet) except -1
 
 cdef void fill_rules():
     for spec in _PACKETS:
-        RULES[<int>spec.number].known = spec.sender.value != 0
+        RULES[<int>spec.number].known = True
         RULES[<int>spec.number].arguments = len(spec.arguments)
         RULES[<int>spec.number].payload_optional = spec.payload_optional
         text = f"{spec.name} takes {len(spec.arguments)} arguments: {', '.join(spec.arguments)}".encode()
@@ -372,6 +372,11 @@ cdef class Connection:
         return self.peer == NULL or self.peer.closing
 
     @property
+    def unfinished(self):
+        """Whether the peer has sent the beginning of a packet or line, and not the end."""
+        return self.peer != NULL and (self.peer.input.size > 0 or self.peer.discarding > 0)
+
+    @property
     def overflowed(self):
         """Whether the peer left so much unread that the driver is to cut it off without writing more."""
         return self.peer != NULL and self.peer.overflowed
@@ -384,21 +389,23 @@ cdef class Connection:
 
     @property
     def functions(self):
-        """The names of the functions that the peer offers, as bytes, newest first."""
+        """The names of the functions that the peer offers, as bytes, in the order of their turns."""
         cdef Peer *peer = self._connected()
-        cdef Ring *at = peer.abilities.next
+        cdef Ring *at = peer.served
         cdef list names = []
-        while at != &peer.abilities:
-            names.append(function_name(ability_at(at).function))
+        while True:
             at = at.next
-        return names
+            if at != &peer.abilities:
+                names.append(function_name(ability_at(at).function))
+            if at == peer.served:
+                return names
 
     def __repr__(self):
         return f"<Connection {self.number} of {self.address}{'' if self.peer != NULL else ', disconnected'}>"
 
 
 FunctionStatus = _namedtuple("FunctionStatus", ["name", "high", "normal", "low", "running", "workers"])
-JobStatus = _namedtuple("JobStatus", ["handle", "function", "unique", "state", "failures", "wanted"])
+JobStatus = _namedtuple("JobStatus", ["handle", "function", "unique", "state", "failures", "background", "wanted"])
 
 cdef tuple STATE_NAMES = ("queued", "running", "delayed")
 
@@ -527,9 +534,9 @@ cdef class Broker:
             return
         connection.peer = NULL
         self._connections.pop(connection, None)
-        remove_abilities(&self.core, peer, NULL)
         abandon(&self.core, peer)
-        fail_runs(&self.core, peer, NULL)
+        fail_all_runs(&self.core, peer)
+        remove_abilities(&self.core, peer, NULL)
         free_peer(&self.core, peer)
 
     def tick(self, double now, double unix_time):
@@ -618,6 +625,7 @@ cdef class Broker:
                     job.content[: job.unique_size],
                     STATE_NAMES[job.state],
                     job.failures,
+                    bool(job.background),
                     is_wanted(job),
                 )
                 found.append((link.hash, status))

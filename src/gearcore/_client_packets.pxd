@@ -13,7 +13,7 @@ from gearcore._jobs cimport (
     parse_handle,
     watch_job,
 )
-from gearcore._packets cimport Packet, has_room, is_permitted, refuse, size_without_nul
+from gearcore._packets cimport Packet, has_room, is_permitted, refuse, size_without_nul, start_of_number
 from gearcore._replies cimport put, put_argument, put_number, reply, reply_created, start_reply
 from gearcore._ring cimport Ring
 from gearcore._state cimport MAX_REDUCER_SIZE, MAX_UNIQUE_SIZE, RUNNING, Core, Function, Job, Peer
@@ -107,9 +107,7 @@ cdef inline int submit_delayed(
 
 cdef inline double parse_time(const char *text, size_t size) noexcept nogil:
     cdef double seconds = 0
-    cdef size_t at = 0
-    while at < size and text[at] == c' ':
-        at += 1
+    cdef size_t at = start_of_number(text, size)
     while at < size and c'0' <= text[at] <= c'9':
         seconds = 10 * seconds + (text[at] - c'0')
         at += 1

@@ -9,9 +9,9 @@ from gearcore._replies cimport reply_empty
 from gearcore._ring cimport (
     Ring,
     ring_init,
+    ring_insert_after,
     ring_is_empty,
     ring_push_back,
-    ring_push_front,
     ring_remove,
 )
 from gearcore._siphash cimport siphash
@@ -160,12 +160,13 @@ cdef inline Ability *next_ability_in_order(const Core *core, Peer *peer) noexcep
     """As gearmand 1.1 does it: the newest offer with a job wins, or, with round robin, the next one in turn;
     priorities count within a function alone.
     """
-    cdef Ring *start = peer.served if core.rules.round_robin else &peer.abilities
+    cdef Ring *start = peer.served      # which stays before the newest without round robin
     cdef Ring *at = start
     while True:
         at = at.next
         if at != &peer.abilities and ability_at(at).function.waiting:
-            peer.served = at
+            if core.rules.round_robin:
+                peer.served = at
             return ability_at(at)
         if at == start:
             return NULL
@@ -199,7 +200,7 @@ cdef inline int add_ability(Core *core, Peer *peer, Function *function, uint32_t
     ability.peer = peer
     ability.function = function
     ability.timeout = timeout
-    ring_push_front(&peer.abilities, &ability.of_peer)
+    ring_insert_after(peer.served, &ability.of_peer)   # the newest is next
     # a sleeper that offers more while it sleeps is woken for that as well
     ring_push_back(&function.sleepers if peer.sleeping else &peer.roused, &ability.of_sleepers)
     function.workers += 1

@@ -62,12 +62,19 @@ cdef inline Job *find_job(Core *core, uint64_t number) noexcept nogil:
     return <Job *>table_first(&core.jobs, number)   # Job.by_number comes first; numbers are unique
 
 
+cdef inline bint coalesces_on(Job *job, const char *bytes, size_t size) noexcept nogil:
+    """Whether those are the bytes that a job is found by: its unique, or its workload if that was "-"."""
+    if job.unique_is_workload:
+        return same_bytes(job_workload(job), job.workload_size, bytes, size)
+    return same_bytes(job.content, job.unique_size, bytes, size)
+
+
 cdef inline Job *find_twin(Core *core, Function *function, const Submission *asked) noexcept nogil:
     """The unfinished job that a submission joins, if any.
 
-    A plain unique joins a job with that unique. "-" joins a job whose workload is the same bytes if that was
-    submitted with "-", or whose unique is literally those bytes. An empty unique, or an empty workload with
-    "-", joins nothing.
+    A plain unique joins a job with that unique. "-" joins a job with the same workload, if that was submitted
+    with "-" too or has its workload for its unique. An empty unique, or an empty workload with "-", joins
+    nothing.
     """
     cdef bint by_workload = is_workload_unique(asked.unique, asked.unique_size)
     cdef const char *sought = asked.workload if by_workload else asked.unique
@@ -79,11 +86,8 @@ cdef inline Job *find_twin(Core *core, Function *function, const Submission *ask
     link = table_first(&core.uniques, siphash(&core.key, sought, size))
     while link != NULL:
         job = job_of_unique(link)
-        if job.function == function:
-            if job.unique_is_workload:
-                if by_workload and same_bytes(job_workload(job), job.workload_size, sought, size):
-                    return job
-            elif same_bytes(job.content, job.unique_size, sought, size):
+        if job.function == function and coalesces_on(job, sought, size) and by_workload >= job.unique_is_workload:
+            if not by_workload or same_bytes(job_workload(job), job.workload_size, sought, size):
                 return job
         link = table_next(link)
     return NULL

@@ -69,10 +69,18 @@ cdef inline bint is_printable(const char *text, size_t size) noexcept nogil:
     return True
 
 
+cdef inline size_t start_of_number(const char *text, size_t size) noexcept nogil:
+    """Where the digits may begin: behind white space and a plus sign, as C's own functions have it."""
+    cdef size_t at = 0
+    while at < size and (text[at] == c' ' or c'\t' <= text[at] <= c'\r'):
+        at += 1
+    return at + 1 if at < size and text[at] == c'+' else at
+
+
 cdef inline uint32_t parse_number(const char *text, size_t size) noexcept nogil:
     """The decimal number that a text starts with, up to 32 bits; 0 if it starts with none."""
     cdef uint64_t number = 0
-    cdef size_t at = 0
+    cdef size_t at = start_of_number(text, size)
     while at < size and c'0' <= text[at] <= c'9':
         number = min(10 * number + <uint64_t>(text[at] - c'0'), <uint64_t>0xFFFFFFFF)
         at += 1

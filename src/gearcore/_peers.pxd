@@ -5,7 +5,7 @@ from libc.stdlib cimport calloc, free
 from gearcore._buffer cimport buffer_free
 from gearcore._functions cimport ability_at, remove_ability
 from gearcore._jobs cimport job_at
-from gearcore._ring cimport Ring, ring_init, ring_push_back, ring_remove
+from gearcore._ring cimport Ring, ring_init, ring_is_empty, ring_push_back, ring_remove
 from gearcore._state cimport Core, Function, Job, Peer
 from gearcore._transitions cimport fail_run
 
@@ -34,15 +34,27 @@ cdef inline Peer *peer_of_touched(Ring *of_touched) noexcept nogil:
     return <Peer *>(<char *>of_touched - <size_t>&(<Peer *>NULL).of_touched)
 
 
-cdef inline int fail_runs(Core *core, Peer *worker, Function *function) except -1 nogil:
-    """Take back the worker's jobs of one function, or of every function if that is NULL; newest first."""
+cdef inline int fail_runs(Core *core, Peer *worker, const Function *function) except -1 nogil:
+    """Take back the worker's jobs of a function, newest first."""
     cdef Ring *at = worker.running.next
     cdef Job *job
     while at != &worker.running:
         job = job_at(at)
         at = at.next
-        if function == NULL or job.function == function:
+        if job.function == function:
             fail_run(core, job)
+    return 0
+
+
+cdef inline int fail_all_runs(Core *core, Peer *worker) except -1 nogil:
+    """Take back all jobs of a worker, a function after the other in the order of its offers, as gearmand does."""
+    cdef bint sleeping = worker.sleeping
+    cdef Ring *at = worker.abilities.next
+    worker.sleeping = False             # it is not the one to be woken for them
+    while at != &worker.abilities and not ring_is_empty(&worker.running):
+        fail_runs(core, worker, ability_at(at).function)
+        at = at.next
+    worker.sleeping = sleeping
     return 0
 
 

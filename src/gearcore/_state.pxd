@@ -97,7 +97,7 @@ cdef struct Peer:
     size_t discarding           # bytes still to come of a packet that was too large
     Ring of_core
     Ring of_touched             # in Core.touched, or alone
-    Ring abilities              # newest first, by Ability.of_peer
+    Ring abilities              # newest first and then in the order of their turns, by Ability.of_peer
     Ring *served                # the ability that was served last, or the head of `abilities`
     Ring roused                 # abilities that are in no function's `sleepers`, by Ability.of_sleepers
     Ring running                # jobs assigned to this peer, newest first, by Job.place

@@ -23,10 +23,10 @@ from gearcore._packets cimport (
     refuse,
     size_without_nul,
 )
-from gearcore._peers cimport fail_runs, remove_abilities
+from gearcore._peers cimport fail_all_runs, fail_runs, remove_abilities
 from gearcore._replies cimport put, put_argument, reply, reply_assign, reply_empty, start_reply
 from gearcore._ring cimport Ring
-from gearcore._state cimport MAX_CLIENT_ID_SIZE, Ability, Core, Function, Job, Peer
+from gearcore._state cimport MAX_CLIENT_ID_SIZE, MAX_HANDLE_SIZE, Ability, Core, Function, Job, Peer
 from gearcore._transitions cimport assign, finish
 from gearcore._wire cimport (
     PT_GRAB_JOB,
@@ -101,8 +101,9 @@ cdef inline int on_cant_do(Core *core, Peer *peer, const Packet *packet) except 
 
 
 cdef inline int on_reset_abilities(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
+    fail_all_runs(core, peer)
     remove_abilities(core, peer, NULL)
-    return fail_runs(core, peer, NULL)
+    return 0
 
 
 cdef inline int on_pre_sleep(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
@@ -160,6 +161,11 @@ cdef inline int on_work_complete(Core *core, Peer *peer, const Packet *packet) e
 cdef inline int on_work_fail(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
     """Passed on without a NUL behind the handle: libgearman knows no WORK_FAIL that has one."""
     cdef Job *job = find_assigned(core, peer, packet)
+    if packet.size > MAX_HANDLE_SIZE:
+        return refuse(
+            core, peer, b"ARGUMENT_TOO_LARGE",
+            b"Error occurred due to GEARMAND_JOB_HANDLE_SIZE being too small from snprintf",
+        )
     if job == NULL:
         return refuse_work(core, peer, packet)
     relay(core, job, PT_WORK_FAIL, packet.body, size_without_nul(packet.body, packet.size))
