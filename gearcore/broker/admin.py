@@ -53,6 +53,11 @@ class Admin:
         if on_shutdown is not None:
             self._commands[b"shutdown"] = self._shutdown
 
+    @property
+    def commands(self) -> list[bytes]:
+        """The first word of every command that is answered."""
+        return list(self._commands)
+
     def __call__(self, connection: Connection, line: bytes) -> bytes:
         """Answer one line, without its newline, that came on a connection."""
         words = split_words(line)
