@@ -1,7 +1,8 @@
 """Scripts that nobody wrote: random steps of two workers and two clients, the same for both servers.
 
 They keep away from the departures: clients stay, a worker that sleeps or withdraws has grabbed before, limits
-are for functions that exist, and nothing is cancelled or delayed.
+are for functions that exist, and nothing is cancelled or delayed. Nor is there `--round-robin`, under which
+gearmand gives back the jobs of a function that was offered twice as those of two.
 """
 
 from __future__ import annotations

@@ -289,10 +289,10 @@ def cancel_a_job_that_has_ended(worker, client, admin, f):
 
 
 @case
-def show_jobs_of_clients_that_wait(worker, client, admin, f):
+def show_jobs(worker, client, admin, f):
     worker.can_do(f)
     client.submit(f)
-    client.submit(f)
+    client.background(f)
     admin.line(b"show jobs")
     worker.grab()
     admin.line(b"show jobs")

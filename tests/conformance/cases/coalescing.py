@@ -228,6 +228,12 @@ def a_dash_joins_the_unique_id_that_is_its_workload(client, client2, f, u):
 
 
 @case
+def a_dash_does_not_join_its_workload_as_unique_id_of_another(client, client2, f, u):
+    client.submit(f, u, b"workload")
+    client2.submit(f, b"-", u)
+
+
+@case
 def a_unique_id_does_not_join_a_dash_with_that_workload(client, client2, f, u):
     client.submit(f, b"-", u)
     client2.submit(f, u, b"workload")

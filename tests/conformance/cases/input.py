@@ -9,6 +9,7 @@ from ..case import case
 from ..script import pack
 
 UNEXPECTED = (
+    P.UNUSED,
     P.NOOP,
     P.JOB_CREATED,
     P.NO_JOB,
@@ -26,6 +27,7 @@ UNEXPECTED = (
 WELL_FORMED = {
     P.NOOP: (),
     P.NO_JOB: (),
+    P.UNUSED: (),
     P.ALL_YOURS: (),
     P.JOB_CREATED: (b"handle",),
     P.ECHO_RES: (b"data",),

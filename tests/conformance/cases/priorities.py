@@ -111,6 +111,27 @@ def a_turn_passes_over_functions_without_jobs(worker, client, f, g, h):
 
 
 @case(round_robin=True)
+def the_next_turn_is_that_of_a_function_offered_meanwhile(worker, client, f, g, h):
+    worker.can_do(f, g)
+    for function in (f, g, h):
+        client.background(function)
+    worker.grab()
+    worker.can_do(h)
+    worker.grab()
+    worker.grab()
+
+
+@case(round_robin=True)
+def workers_lists_functions_in_the_order_of_their_turns(worker, client, admin, f, g, h):
+    worker.can_do(f, g, h)
+    for function in (f, g, h):
+        client.background(function)
+    for _ in range(3):
+        worker.grab()
+        admin.line(b"workers")
+
+
+@case(round_robin=True)
 def a_turn_goes_before_priority(worker, client, f, g):
     worker.can_do(f, g)
     client.submit(f, b"", b"high", type=P.SUBMIT_JOB_HIGH_BG)

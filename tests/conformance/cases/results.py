@@ -142,6 +142,9 @@ def a_failed_job_is_not_run_again(worker, client, f):
         (b"", b""),
         (b"abc", b"def"),
         (b"1.5", b"2.5"),
+        (b" 7", b" 8"),
+        (b"\t7", b"\n8"),
+        (b"+7", b"+8"),
         (b"3 of", b"4 parts"),
         (b"4294967295", b"4294967295"),
     ]
@@ -164,6 +167,9 @@ def a_report_with_an_empty_handle(value, worker, client, f):
 
 @case
 def a_report_with_a_long_handle(worker):
+    worker.send(P.WORK_FAIL, b"h" * 63)
+    worker.send(P.WORK_FAIL, b"h" * 64)
+    worker.send(P.WORK_FAIL, b"h" * 500)
     worker.send(P.WORK_COMPLETE, b"h" * 500, b"")
     worker.send(P.WORK_EXCEPTION, b"h" * 500, b"")
     worker.send(P.WORK_DATA, b"h" * 500, b"")

@@ -91,6 +91,16 @@ def several_jobs_of_a_vanished_worker(worker, client, client2, f):
 
 
 @case(job_retries=1)
+def jobs_of_two_functions_of_a_vanished_worker(worker, client, f, g):
+    worker.can_do(f, g)
+    client.submit(f)
+    client.submit(g)
+    worker.grab()
+    worker.grab()
+    worker.close()
+
+
+@case(job_retries=1)
 def a_unique_id_is_free_again_after_the_last_run(s, worker, client, f, u):
     client.submit(f, u)
     s.run_and_vanish(f, 1)
