@@ -13,9 +13,11 @@ FUNCTIONS = [b"f0", b"f1", b"f2", b"f3"]
 class Account:
     """What clients were promised and workers were given, kept in the simplest way."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, **rules: object) -> None:
         self.random = random.Random(seed)
-        self.world = World()
+        self.world = World(**rules)
+        self.offers_wake = rules.get("worker_wakeup") != 0  # gearmand lets who offers more sleep on
+        self.asleep: set[Peer] = set()
         self.peers: list[Peer] = []
         self.promised: dict[bytes, bytes] = {}
         self.background: set[bytes] = set()
@@ -28,6 +30,16 @@ class Account:
         acts += [self.submit] * 6 + [self.grab] * 5 + [self.finish] * 5 + [self.report]
         self.random.choice(acts)()
         self.listen()
+        if self.random.random() < 0.1:
+            self.oversleep()
+
+    def oversleep(self) -> None:
+        """After a moment in which nobody did anything, no job waits while a worker for it sleeps."""
+        self.world.pass_time(0.2)
+        self.listen()
+        waiting = {f.name for f in self.world.broker.functions if f.high + f.normal + f.low}
+        for peer in self.asleep:
+            assert not waiting.intersection(peer.connection.functions)
 
     def join(self) -> None:
         if len(self.peers) < 12:
@@ -39,7 +51,10 @@ class Account:
         return self.random.choice(self.peers)
 
     def offer(self) -> None:
-        self.anyone().send(P.CAN_DO, self.random.choice(FUNCTIONS))
+        peer = self.anyone()
+        peer.send(P.CAN_DO, self.random.choice(FUNCTIONS))
+        if not self.offers_wake:
+            self.asleep.discard(peer)
 
     def withdraw(self) -> None:
         peer, function = self.anyone(), self.random.choice([*FUNCTIONS, None])
@@ -49,16 +64,21 @@ class Account:
                 self.give_back(given)
 
     def sleep(self) -> None:
-        self.anyone().send(P.PRE_SLEEP)
+        peer = self.anyone()
+        peer.send(P.PRE_SLEEP)
+        self.asleep.add(peer)
 
     def submit(self) -> None:
         peer, function = self.anyone(), self.random.choice(FUNCTIONS)
         background = self.random.random() < 0.5
         unique = self.random.choice([b"", b"", b"-", b"a", b"b"])
-        kind = self.random.choice(["", "_HIGH", "_LOW"]) + ("_BG" if background else "")
+        ending = self.random.choice(["", "_HIGH", "_LOW"]) + ("_BG" if background else "")
         self.listen()
-        peer.send(P[f"SUBMIT_JOB{kind}"], function, unique, self.random.choice([b"", b"w", b"a"]))
-        (given,) = [p[1] for p in peer.received() if p[0] is P.JOB_CREATED]
+        peer.send(P[f"SUBMIT_JOB{ending}"], function, unique, self.random.choice([b"", b"w", b"a"]))
+        *woken, (kind, given) = peer.received()
+        assert kind is P.JOB_CREATED
+        if woken:
+            self.asleep.discard(peer)
         assert self.promised.setdefault(given, function) == function
         if background:
             self.background.add(given)
@@ -71,6 +91,7 @@ class Account:
         self.listen()
         offered = set(peer.connection.functions)
         peer.send(P.GRAB_JOB)
+        self.asleep.discard(peer)
         ((kind, *args),) = peer.received()
         if kind is P.NO_JOB:
             queued = {self.promised[g] for g in self.waiting if g not in self.running}
@@ -99,6 +120,7 @@ class Account:
             return
         peer = self.peers.pop(self.random.randrange(len(self.peers)))
         self.listen()
+        self.asleep.discard(peer)
         peer.leave()
         for given, clients in list(self.waiting.items()):
             clients[:] = [c for c in clients if c is not peer]
@@ -114,7 +136,13 @@ class Account:
 
     def listen(self) -> None:
         """Every result that was due has come, and none that was not."""
-        heard = [(peer, p[1]) for peer in self.peers for p in peer.received() if p[0] is P.WORK_COMPLETE]
+        heard = []
+        for peer in self.peers:
+            for kind, *args in peer.received():
+                if kind is P.NOOP:
+                    self.asleep.discard(peer)
+                elif kind is P.WORK_COMPLETE:
+                    heard.append((peer, args[0]))
         assert sorted(heard, key=lambda h: (id(h[0]), h[1])) == sorted(
             self.answered, key=lambda h: (id(h[0]), h[1])
         )
@@ -137,9 +165,14 @@ class Account:
         assert left == {g for g in self.waiting if g in self.background}
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_no_job_is_lost_doubled_or_given_to_the_wrong_peer(seed):
-    account = Account(seed)
+@pytest.mark.parametrize(
+    "rules",
+    [{}, {"worker_wakeup": 0}, {"in_order_of_offer": True}, {"in_order_of_offer": True, "round_robin": True}],
+    ids=str,
+)
+@pytest.mark.parametrize("seed", range(30))
+def test_no_job_is_lost_doubled_left_lying_or_given_to_the_wrong_peer(seed, rules):
+    account = Account(seed, **rules)
     for _ in range(300):
         account.step()
     account.settle()

@@ -18,7 +18,8 @@ def test_a_sleeping_worker_is_woken_once(world):
     assert worker.received() == [(P.NOOP,)]
 
 
-def test_every_sleeping_worker_of_the_function_is_woken_and_no_other(world):
+def test_every_sleeping_worker_of_the_function_is_woken_and_no_other_if_the_rules_say_so():
+    world = World(worker_wakeup=0)
     one, two, other, awake = (
         world.sleeper(b"f"),
         world.sleeper(b"g", b"f"),

@@ -64,9 +64,10 @@ class Server:
 
     ``job_retries`` is how many runs a job gets whose workers vanish or time out, before its clients get
     WORK_FAIL: -1 for any number, 0 for one as in gearmand 2.0. ``worker_wakeup`` is how many of the sleeping
-    workers are woken for a job; 0 for all. With ``exceptions`` every client gets the text of exceptions.
-    ``allow_shutdown`` brings back the admin command ``shutdown``, which anyone can send who reaches the port;
-    with an ``access`` list it is there for those whom the list lets send it.
+    workers are woken for a job: -1 for as few as will do, without a job ever waiting while a worker for it
+    sleeps; 0 for all, as gearmand does, and the default with ``compat="1.1"``. With ``exceptions`` every
+    client gets the text of exceptions. ``allow_shutdown`` brings back the admin command ``shutdown``, which
+    anyone can send who reaches the port; with an ``access`` list it is there for those whom the list lets.
 
     ``compat="1.1"`` is for those who count on how gearmand 1.1 hands out jobs: the function that a worker
     offered last comes first whatever the priorities, or functions take turns with ``round_robin``;
@@ -92,7 +93,7 @@ class Server:
         limits: Limits | None = None,
         keepalive: Keepalive | None = None,
         job_retries: int = -1,
-        worker_wakeup: int = 0,
+        worker_wakeup: int | None = None,
         exceptions: bool = False,
         allow_shutdown: bool = False,
         compat: Literal["1.1", "2.0"] = "2.0",
@@ -109,6 +110,8 @@ class Server:
                 log.warning(
                     "job_retries 0 means one run and no retry, unlike in gearmand 1.1; -1 is without limit"
                 )
+        if worker_wakeup is None:
+            worker_wakeup = 0 if compat == "1.1" else -1
         hosts = [host] if isinstance(host, str) else host
         self._listeners = [*(TcpListener(name, port, tls) for name in hosts), *listeners]
         self._access = access

@@ -12,6 +12,7 @@ from collections import namedtuple as _namedtuple
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport SIZE_MAX, uint32_t
+from libc.math cimport INFINITY
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free
 from libc.string cimport memchr, memcpy
@@ -40,11 +41,13 @@ from gearcore._client_packets cimport (
 )
 from gearcore._heap cimport heap_free
 from gearcore._jobs cimport find_job, parse_handle
+from gearcore._memory cimport charge, discharge
 from gearcore._packets cimport Handler, Packet, refuse
-from gearcore._peers cimport create_peer, fail_all_runs, free_peer, peer_at, peer_of_touched, remove_abilities
+from gearcore._peers cimport create_peer, fail_all_runs, free_peer, peer_at, peer_of_touched, remove_all_offers
 from gearcore._replies cimport format_handle, overflow, touch
 from gearcore._ring cimport Ring, ring_init, ring_is_empty, ring_remove
-from gearcore._state cimport DELAYED, MAX_HANDLE_SIZE, QUEUED, RUNNING, Core, Function, Job, Peer
+from gearcore._sleepers cimport PATIENCE, pass_on_wake_ups, peer_of_woken, settle_wake_up
+from gearcore._state cimport MAX_HANDLE_SIZE, PRIORITIES, Core, Function, Job, Peer
 from gearcore._table cimport Link, Table, table_free, table_init
 from gearcore._transitions cimport abandon, cancel, fail_run, is_wanted, mature
 from gearcore._worker_packets cimport (
@@ -311,14 +314,14 @@ cdef class Connection:
             self._let_go(peer)
             return False
         buffer_append(input, data, size)
-        core.memory += input.capacity - before
+        charge(core, input.capacity - before)
         return True
 
     cdef int _let_go(self, Peer *peer) except -1:
         """Forget the unfinished input, and count the memory that comes free."""
         cdef size_t before = peer.input.capacity
         buffer_clear(&peer.input)
-        self.broker.core.memory -= before - peer.input.capacity
+        discharge(&self.broker.core, before - peer.input.capacity)
         return 0
 
     cdef size_t _set_aside(self, Peer *peer, const char *data, size_t size) except? 0:
@@ -391,14 +394,12 @@ cdef class Connection:
     def functions(self):
         """The names of the functions that the peer offers, as bytes, in the order of their turns."""
         cdef Peer *peer = self._connected()
-        cdef Ring *at = peer.served
+        cdef Ring *at = peer.abilities.next
         cdef list names = []
-        while True:
+        while at != &peer.abilities:
+            names.append(function_name(ability_at(at).function))
             at = at.next
-            if at != &peer.abilities:
-                names.append(function_name(ability_at(at).function))
-            if at == peer.served:
-                return names
+        return names
 
     def __repr__(self):
         return f"<Connection {self.number} of {self.address}{'' if self.peer != NULL else ', disconnected'}>"
@@ -441,16 +442,21 @@ cdef class Broker:
     `max_functions` is for their number.
 
     `job_retries` is the number of runs that a job gets whose workers vanish or time out; -1 for any number,
-    and 0 for one, as in gearmand 2.0. `worker_wakeup` is how many sleeping workers are woken for a job; 0 for
-    all. With `exceptions` every client gets WORK_EXCEPTION, also one that did not ask for it. With
+    and 0 for one, as in gearmand 2.0. `worker_wakeup` is how many sleeping workers are woken for a job: 0 for
+    all, -1 for as few as will do, without a job ever waiting while a worker for it sleeps. With `exceptions` every client gets WORK_EXCEPTION, also one that did not ask for it. With
     `in_order_of_offer` a grab is served as by gearmand 1.1: the function offered last comes first, whatever
     the priorities, or, with `round_robin` too, the functions take turns.
     """
 
     def __cinit__(self):
+        cdef int priority
         ring_init(&self.core.all_functions)
         ring_init(&self.core.all_peers)
         ring_init(&self.core.touched)
+        ring_init(&self.core.woken)
+        for priority in range(PRIORITIES):
+            ring_init(&self.core.ready[priority])
+        table_init(&self.core.abilities)
         table_init(&self.core.jobs)
         table_init(&self.core.uniques)
         table_init(&self.core.functions)
@@ -466,7 +472,7 @@ cdef class Broker:
         size_t max_memory=SIZE_MAX,
         size_t max_functions=DEFAULT_MAX_FUNCTIONS,
         int job_retries=-1,
-        uint32_t worker_wakeup=0,
+        int worker_wakeup=-1,
         bint exceptions=False,
         bint in_order_of_offer=False,
         bint round_robin=False,
@@ -495,7 +501,7 @@ cdef class Broker:
         cdef Ring *at
         while self.core.all_peers.next != NULL and not ring_is_empty(&self.core.all_peers):
             at = self.core.all_peers.next
-            remove_abilities(&self.core, peer_at(at), NULL)
+            remove_all_offers(&self.core, peer_at(at))
             abandon(&self.core, peer_at(at))
             free_peer(&self.core, peer_at(at))
         free_members(&self.core.jobs)           # Job.by_number comes first
@@ -505,6 +511,7 @@ cdef class Broker:
         table_free(&self.core.jobs)
         table_free(&self.core.uniques)
         table_free(&self.core.functions)
+        table_free(&self.core.abilities)
 
     def connect(self, str address="-", int number=-1, access=None):
         """Return the `Connection` for a new peer, known until it is given to `disconnect`.
@@ -536,7 +543,8 @@ cdef class Broker:
         self._connections.pop(connection, None)
         abandon(&self.core, peer)
         fail_all_runs(&self.core, peer)
-        remove_abilities(&self.core, peer, NULL)
+        remove_all_offers(&self.core, peer)
+        settle_wake_up(&self.core, peer)
         free_peer(&self.core, peer)
 
     def tick(self, double now, double unix_time):
@@ -548,6 +556,7 @@ cdef class Broker:
         """
         self.core.now = now
         self.core.unix_offset = unix_time - now
+        pass_on_wake_ups(&self.core)
         while self.core.timeouts.size and self.core.timeouts.timers[0].time <= now:
             fail_run(&self.core, self.core.timeouts.timers[0].job)
         while self.core.delayed.size and self.core.delayed.timers[0].time <= unix_time:
@@ -556,13 +565,14 @@ cdef class Broker:
     @property
     def deadline(self):
         """When the next call of `tick` is due, on the clock of `Connection.receive`; None without a need."""
-        cdef double earliest
-        if not self.core.timeouts.size and not self.core.delayed.size:
-            return None
-        if not self.core.delayed.size:
-            return self.core.timeouts.timers[0].time
-        earliest = self.core.delayed.timers[0].time - self.core.unix_offset
-        return min(earliest, self.core.timeouts.timers[0].time) if self.core.timeouts.size else earliest
+        cdef double earliest = INFINITY
+        if self.core.timeouts.size:
+            earliest = self.core.timeouts.timers[0].time
+        if self.core.delayed.size:
+            earliest = min(earliest, self.core.delayed.timers[0].time - self.core.unix_offset)
+        if not ring_is_empty(&self.core.woken):
+            earliest = min(earliest, peer_of_woken(self.core.woken.next).woken_at + PATIENCE)
+        return None if earliest == INFINITY else earliest
 
     def drain(self):
         """Return the connections that have output, or are to be closed, since the last call."""

@@ -1,31 +1,34 @@
-"""Functions: their queues, the workers that offer them, and who is woken for a job."""
+"""Functions: their names, the workers that offer them, and which of those a worker is served for."""
 
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from gearcore._jobs cimport same_bytes
-from gearcore._replies cimport reply_empty
+from gearcore._memory cimport charge, discharge
 from gearcore._ring cimport (
     Ring,
     ring_init,
-    ring_insert_after,
     ring_is_empty,
     ring_push_back,
+    ring_push_front,
     ring_remove,
 )
 from gearcore._siphash cimport siphash
 from gearcore._state cimport PRIORITIES, Ability, Core, Function, Peer
 from gearcore._table cimport Link, table_add, table_first, table_next, table_remove
-from gearcore._wire cimport PT_NOOP
 
 
 cdef inline Function *function_at(Ring *of_core) noexcept nogil:
     return <Function *>(<char *>of_core - <size_t>&(<Function *>NULL).of_core)
 
 
+cdef inline Function *function_ready_at(Ring *of_ready, int priority) noexcept nogil:
+    return <Function *>(<char *>(of_ready - priority) - <size_t>&(<Function *>NULL).of_ready)
+
+
 cdef inline Ability *ability_at(Ring *of_peer) noexcept nogil:
-    return <Ability *>of_peer                       # Ability.of_peer comes first
+    return <Ability *>(<char *>of_peer - <size_t>&(<Ability *>NULL).of_peer)
 
 
 cdef inline Ability *ability_of_sleeper(Ring *of_sleepers) noexcept nogil:
@@ -70,13 +73,15 @@ cdef inline Function *get_unlisted_function(Core *core, const char *name, size_t
     for priority in range(PRIORITIES):
         ring_init(&function.queues[priority])
         function.queued[priority] = 0
+        ring_init(&function.of_ready[priority])
         function.most[priority] = 0
     function.waiting = 0
     function.delayed = 0
     function.running = 0
     function.workers = 0
+    function.woken = 0
     ring_init(&function.sleepers)
-    core.memory += sizeof(Function) + size
+    charge(core, sizeof(Function) + size)
     function.name_size = size
     memcpy(function.name, name, size)
     ring_init(&function.of_core)
@@ -92,30 +97,8 @@ cdef inline void destroy_function(Core *core, Function *function) noexcept nogil
     """Forget a function that has no jobs and no workers."""
     table_remove(&core.functions, &function.by_name)
     ring_remove(&function.of_core)
-    core.memory -= sizeof(Function) + function.name_size
+    discharge(core, sizeof(Function) + function.name_size)
     free(function)
-
-
-cdef inline int wake_workers(Core *core, Function *function) except -1 nogil:
-    """Send a NOOP to the workers that sleep and offer this function: to all, or as many as the rules say.
-
-    `sleepers` may hold workers that woke up for another function since: they are met here, moved aside to
-    their own `roused` ring, and put back when they next go to sleep. So going to sleep and waking up cost
-    nothing for the abilities that nobody looked at.
-    """
-    cdef Ability *ability
-    cdef uint32_t woken = 0
-    while not ring_is_empty(&function.sleepers):
-        ability = ability_of_sleeper(function.sleepers.next)
-        ring_remove(&ability.of_sleepers)
-        ring_push_back(&ability.peer.roused, &ability.of_sleepers)
-        if ability.peer.sleeping:
-            ability.peer.sleeping = False
-            reply_empty(core, ability.peer, PT_NOOP)
-            woken += 1
-            if woken == core.rules.worker_wakeup:
-                break
-    return 0
 
 
 cdef inline int first_priority(Function *function) noexcept nogil:
@@ -129,90 +112,107 @@ cdef inline int first_priority(Function *function) noexcept nogil:
     return PRIORITIES
 
 
-cdef inline Ability *next_ability(const Core *core, Peer *peer) noexcept nogil:
-    """The offer that a grab is served for, or NULL: one of the highest priority over all functions that the
-    peer offers and, among those, the one whose turn it is.
-
-    The turn passes on from the function served last, as in gearmand 2.0.
-    """
-    cdef Ring *at = peer.served
-    cdef Ring *chosen = NULL
-    cdef int best = PRIORITIES
-    cdef int priority
-    if core.rules.in_order_of_offer:
-        return next_ability_in_order(core, peer)
-    while True:
-        at = at.next
-        if at != &peer.abilities:
-            priority = first_priority(ability_at(at).function)
-            if priority < best:
-                best = priority
-                chosen = at
-        if at == peer.served or best == 0:
-            break
-    if chosen == NULL:
-        return NULL
-    peer.served = chosen
-    return ability_at(chosen)
+cdef inline uint64_t parties_hash(const Peer *peer, const Function *function) noexcept nogil:
+    """Mix two addresses, of which no peer can choose any."""
+    cdef uint64_t mixed = (<uint64_t><size_t>peer) * <uint64_t>0x9E3779B97F4A7C15
+    mixed = (mixed ^ (mixed >> 29) ^ <uint64_t><size_t>function) * <uint64_t>0xBF58476D1CE4E5B9
+    return mixed ^ (mixed >> 32)
 
 
-cdef inline Ability *next_ability_in_order(const Core *core, Peer *peer) noexcept nogil:
-    """As gearmand 1.1 does it: the newest offer with a job wins, or, with round robin, the next one in turn;
-    priorities count within a function alone.
-    """
-    cdef Ring *start = peer.served      # which stays before the newest without round robin
-    cdef Ring *at = start
-    while True:
-        at = at.next
-        if at != &peer.abilities and ability_at(at).function.waiting:
-            if core.rules.round_robin:
-                peer.served = at
-            return ability_at(at)
-        if at == start:
-            return NULL
-
-
-cdef inline bint has_job(Peer *peer) noexcept nogil:
-    cdef Ring *at = peer.abilities.next
-    while at != &peer.abilities:
-        if ability_at(at).function.waiting:
-            return True
-        at = at.next
-    return False
-
-
-cdef inline void fall_asleep(Peer *peer) noexcept nogil:
+cdef inline Ability *find_ability(Core *core, const Peer *peer, const Function *function) noexcept nogil:
+    """The peer's offer of a function; of several the one whose turn is first."""
+    cdef Link *link = table_first(&core.abilities, parties_hash(peer, function))
+    cdef Ability *found = NULL
     cdef Ability *ability
-    peer.sleeping = True
-    while not ring_is_empty(&peer.roused):
-        ability = ability_of_sleeper(peer.roused.next)
-        ring_remove(&ability.of_sleepers)
-        ring_push_back(&ability.function.sleepers, &ability.of_sleepers)
+    while link != NULL:
+        ability = <Ability *>link                   # Ability.by_parties comes first
+        if ability.peer == peer and ability.function == function:
+            if found == NULL or ability.turn < found.turn:
+                found = ability
+        link = table_next(link)
+    return found
+
+
+cdef inline Ability *next_offer(Core *core, Peer *peer, int priority) noexcept nogil:
+    """Of the peer's offers with a job of that priority, the one whose turn is first.
+
+    Looks through the peer's offers or through the functions that have such a job, whichever are fewer.
+    """
+    cdef Ability *first = NULL
+    cdef Ability *ability
+    cdef Ring *at
+    if peer.offers <= core.ready_count[priority]:
+        at = peer.abilities.next
+        while at != &peer.abilities:
+            if ability_at(at).function.queued[priority]:
+                return ability_at(at)
+            at = at.next
+        return NULL
+    at = core.ready[priority].next
+    while at != &core.ready[priority]:
+        ability = find_ability(core, peer, function_ready_at(at, priority))
+        if ability != NULL and (first == NULL or ability.turn < first.turn):
+            first = ability
+        at = at.next
+    return first
+
+
+cdef inline Ability *next_ability(Core *core, Peer *peer) noexcept nogil:
+    """The offer that a grab is served for, or NULL.
+
+    As in gearmand 2.0 it is one of the highest priority over all functions that the peer offers and, among
+    those, the one whose turn it is; as in gearmand 1.1, the one whose turn it is, whatever the priority.
+    """
+    cdef Ability *first = NULL
+    cdef Ability *ability
+    cdef int priority
+    for priority in range(PRIORITIES):
+        if core.ready_count[priority]:
+            ability = next_offer(core, peer, priority)
+            if ability != NULL and not core.rules.in_order_of_offer:
+                return ability
+            if ability != NULL and (first == NULL or ability.turn < first.turn):
+                first = ability
+    return first
+
+
+cdef inline void pass_turn(const Core *core, Ability *ability) noexcept nogil:
+    """An offer was served: the others come first now, unless the newest always does."""
+    cdef Peer *peer = ability.peer
+    if core.rules.in_order_of_offer and not core.rules.round_robin:
+        return
+    ring_remove(&ability.of_peer)
+    ring_push_back(&peer.abilities, &ability.of_peer)
+    peer.last_turn += 1
+    ability.turn = peer.last_turn
 
 
 cdef inline int add_ability(Core *core, Peer *peer, Function *function, uint32_t timeout) except -1 nogil:
-    """Note that a peer offers a function; twice if it says so twice, as gearmand does."""
+    """Note that a peer offers a function; twice if it says so twice, as gearmand does. The newest is next."""
     cdef Ability *ability = <Ability *>malloc(sizeof(Ability))
     if ability == NULL:
         with gil:
             raise MemoryError("no memory for another offer of a function")
-    core.memory += sizeof(Ability)
+    charge(core, sizeof(Ability))
     ability.peer = peer
     ability.function = function
     ability.timeout = timeout
-    ring_insert_after(peer.served, &ability.of_peer)   # the newest is next
+    peer.first_turn -= 1
+    ability.turn = peer.first_turn
+    ring_push_front(&peer.abilities, &ability.of_peer)
     # a sleeper that offers more while it sleeps is woken for that as well
     ring_push_back(&function.sleepers if peer.sleeping else &peer.roused, &ability.of_sleepers)
+    table_add(&core.abilities, &ability.by_parties, parties_hash(peer, function))
+    peer.offers += 1
     function.workers += 1
     return 0
 
 
 cdef inline void remove_ability(Core *core, Ability *ability) noexcept nogil:
-    cdef Peer *peer = ability.peer
-    if peer.served == &ability.of_peer:
-        peer.served = ability.of_peer.prev
     ring_remove(&ability.of_peer)
     ring_remove(&ability.of_sleepers)
+    table_remove(&core.abilities, &ability.by_parties)
+    ability.peer.offers -= 1
     ability.function.workers -= 1
-    core.memory -= sizeof(Ability)
+    discharge(core, sizeof(Ability))
     free(ability)

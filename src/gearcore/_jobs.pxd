@@ -4,6 +4,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy
 
+from gearcore._memory cimport charge, discharge
 from gearcore._ring cimport Ring, ring_init, ring_push_back, ring_remove
 from gearcore._siphash cimport siphash
 from gearcore._state cimport MAX_HANDLE_SIZE, Core, Function, Job, Peer, Watch
@@ -137,7 +138,7 @@ cdef inline Job *create_job(Core *core, Function *function, const Submission *as
     memcpy(job.content, asked.unique, asked.unique_size)
     memcpy(job_reducer(job), asked.reducer, asked.reducer_size)
     memcpy(job_workload(job), asked.workload, asked.workload_size)
-    core.memory += size
+    charge(core, size)
     core.last_number += 1
     table_add(&core.jobs, &job.by_number, core.last_number)
     if job.coalesces:
@@ -160,7 +161,7 @@ cdef inline void destroy_job(Core *core, Job *job) noexcept nogil:
         free_watch(watch_of_job(job.watches.next))
     table_remove(&core.jobs, &job.by_number)
     forget_unique(core, job)
-    core.memory -= job_size(job.unique_size, job.reducer_size, job.workload_size)
+    discharge(core, job_size(job.unique_size, job.reducer_size, job.workload_size))
     free(job)
 
 

@@ -3,10 +3,11 @@
 from libc.stdlib cimport calloc, free
 
 from gearcore._buffer cimport buffer_free
-from gearcore._functions cimport ability_at, remove_ability
+from gearcore._functions cimport ability_at, find_ability, remove_ability
 from gearcore._jobs cimport job_at
+from gearcore._memory cimport charge, discharge
 from gearcore._ring cimport Ring, ring_init, ring_is_empty, ring_push_back, ring_remove
-from gearcore._state cimport Core, Function, Job, Peer
+from gearcore._state cimport Ability, Core, Function, Job, Peer
 from gearcore._transitions cimport fail_run
 
 
@@ -19,7 +20,7 @@ cdef inline Peer *create_peer(Core *core, void *connection) except NULL:
     ring_init(&peer.roused)
     ring_init(&peer.running)
     ring_init(&peer.watches)
-    peer.served = &peer.abilities
+    ring_init(&peer.of_woken)
     peer.exceptions = core.rules.exceptions
     peer.connection = connection
     ring_push_back(&core.all_peers, &peer.of_core)
@@ -58,20 +59,22 @@ cdef inline int fail_all_runs(Core *core, Peer *worker) except -1 nogil:
     return 0
 
 
-cdef inline void remove_abilities(Core *core, Peer *worker, Function *function) noexcept nogil:
-    """Withdraw the peer's offers of one function, or of every function if that is NULL."""
-    cdef Ring *at = worker.abilities.next
-    cdef Ring *following
-    while at != &worker.abilities:
-        following = at.next
-        if function == NULL or ability_at(at).function == function:
-            remove_ability(core, ability_at(at))
-        at = following
+cdef inline void remove_offers(Core *core, Peer *worker, Function *function) noexcept nogil:
+    """Withdraw the peer's offers of one function: it may have made more than one."""
+    cdef Ability *ability = find_ability(core, worker, function)
+    while ability != NULL:
+        remove_ability(core, ability)
+        ability = find_ability(core, worker, function)
+
+
+cdef inline void remove_all_offers(Core *core, Peer *worker) noexcept nogil:
+    while not ring_is_empty(&worker.abilities):
+        remove_ability(core, ability_at(worker.abilities.next))
 
 
 cdef inline void free_peer(Core *core, Peer *peer) noexcept nogil:
     """Give back the memory of a peer that has no abilities, jobs or watches left."""
-    core.memory -= peer.input.capacity
+    discharge(core, peer.input.capacity)
     ring_remove(&peer.of_core)
     ring_remove(&peer.of_touched)
     buffer_free(&peer.output)

@@ -5,7 +5,7 @@ queue of its function and priority, or in its worker's `running` ring; while it 
 but in the heap `Core.delayed`. A running job whose function has a timeout is in the heap `Core.timeouts`.
 """
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from gearcore._buffer cimport Buffer
 from gearcore._ring cimport Ring
@@ -73,18 +73,22 @@ cdef struct Function:
     Ring of_core                # in Core.all_functions once somebody mentioned it, or alone
     Ring queues[PRIORITIES]
     size_t queued[PRIORITIES]
+    Ring of_ready[PRIORITIES]   # in Core.ready while that queue has a job
     size_t waiting              # the sum of `queued`
     size_t delayed
     size_t running
     size_t workers
     size_t most[PRIORITIES]     # jobs that there may be, of any kind, for one more to be taken; 0 for no limit
+    size_t woken                # workers woken for it that have not answered yet
     Ring sleepers               # abilities of workers that may be asleep, by Ability.of_sleepers
     size_t name_size
     char name[1]
 
 
 cdef struct Ability:
+    Link by_parties             # its hash is that of peer and function
     Ring of_peer
+    int64_t turn                # what is served first has the least
     Ring of_sleepers            # in Function.sleepers, or in Peer.roused
     Peer *peer
     Function *function
@@ -97,8 +101,10 @@ cdef struct Peer:
     size_t discarding           # bytes still to come of a packet that was too large
     Ring of_core
     Ring of_touched             # in Core.touched, or alone
-    Ring abilities              # newest first and then in the order of their turns, by Ability.of_peer
-    Ring *served                # the ability that was served last, or the head of `abilities`
+    Ring abilities              # in the order of their turns, by Ability.of_peer
+    size_t offers               # how many there are
+    int64_t first_turn
+    int64_t last_turn
     Ring roused                 # abilities that are in no function's `sleepers`, by Ability.of_sleepers
     Ring running                # jobs assigned to this peer, newest first, by Job.place
     Ring watches                # by Watch.of_client
@@ -106,6 +112,9 @@ cdef struct Peer:
     char *client_id
     bint closing                # to be closed once its output is written
     bint sleeping
+    Function *woken_for         # it was sent a NOOP for a job of this function, and has not answered yet
+    double woken_at
+    Ring of_woken               # in Core.woken, or alone
     bint exceptions
     bint overflowed             # left so much unread that it is to be cut off
     void *access                # the callable that says what this peer may do; NULL if it may do anything
@@ -115,7 +124,7 @@ cdef struct Peer:
 # What the operator chose. See the docstring of Broker.
 cdef struct Rules:
     int job_retries             # runs that a job gets at the most; -1 for any number
-    uint32_t worker_wakeup      # workers woken for a job; 0 for all that sleep
+    int worker_wakeup           # workers woken for a job; 0 for all that sleep, -1 for as few as will do
     bint in_order_of_offer      # gearmand 1.1: a worker's functions are served in order of their offer
     bint round_robin            # gearmand 1.1 with --round-robin
     bint exceptions             # every client gets exceptions
@@ -133,6 +142,10 @@ cdef struct Core:
     uint64_t last_number
     Ring all_peers
     Ring touched                # peers with output to be written, or to be closed
+    Ring woken                  # peers that have not answered a NOOP yet, longest ago first
+    Ring ready[PRIORITIES]      # functions with a job of that priority in their queue
+    size_t ready_count[PRIORITIES]
+    Table abilities             # by peer and function
     Heap delayed                # jobs whose time has not come, by Unix time
     Heap timeouts               # running jobs, by the time on the driver's clock when they are taken back
     double now                  # on the driver's clock, in seconds from whenever it likes
@@ -140,5 +153,6 @@ cdef struct Core:
     SipKey key
     Rules rules
     size_t memory               # bytes that jobs, functions, offers and unfinished packets take
+    size_t memory_peak          # the most of it since memory was last given back to the system
     size_t prefix_size
     char prefix[MAX_HANDLE_SIZE + 1]

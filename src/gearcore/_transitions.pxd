@@ -8,22 +8,26 @@
 
 from libc.stdint cimport uint32_t
 
-from gearcore._functions cimport wake_workers
 from gearcore._heap cimport heap_push, heap_remove
 from gearcore._jobs cimport destroy_job, forget_unique, free_watch, watch_of_client, watch_of_job
 from gearcore._replies cimport format_handle, reply
 from gearcore._ring cimport Ring, ring_is_empty, ring_push_back, ring_push_front, ring_remove
-from gearcore._state cimport DELAYED, MAX_HANDLE_SIZE, QUEUED, RUNNING, Core, Job, Peer
+from gearcore._sleepers cimport wake_workers
+from gearcore._state cimport DELAYED, MAX_HANDLE_SIZE, QUEUED, RUNNING, Core, Function, Job, Peer
 from gearcore._wire cimport PT_WORK_FAIL
 
 
 cdef inline int enqueue(Core *core, Job *job) except -1 nogil:
     """Put a job at the end of its queue and wake who may want it."""
+    cdef Function *function = job.function
     job.state = QUEUED
-    ring_push_back(&job.function.queues[job.priority], &job.place)
-    job.function.queued[job.priority] += 1
-    job.function.waiting += 1
-    return wake_workers(core, job.function)
+    ring_push_back(&function.queues[job.priority], &job.place)
+    if function.queued[job.priority] == 0:
+        ring_push_back(&core.ready[job.priority], &function.of_ready[job.priority])
+        core.ready_count[job.priority] += 1
+    function.queued[job.priority] += 1
+    function.waiting += 1
+    return wake_workers(core, function)
 
 
 cdef inline int delay(Core *core, Job *job, double unix_time) except -1 nogil:
@@ -46,7 +50,7 @@ cdef inline int assign(Core *core, Job *job, Peer *worker, uint32_t timeout) exc
     if timeout:
         heap_push(&core.timeouts, job, core.now + timeout / 1000.0)
         job.timed = True
-    unqueue(job)
+    unqueue(core, job)
     job.state = RUNNING
     job.worker = worker
     job.function.running += 1
@@ -54,10 +58,14 @@ cdef inline int assign(Core *core, Job *job, Peer *worker, uint32_t timeout) exc
     return 0
 
 
-cdef inline void unqueue(Job *job) noexcept nogil:
+cdef inline void unqueue(Core *core, Job *job) noexcept nogil:
+    cdef Function *function = job.function
     ring_remove(&job.place)
-    job.function.queued[job.priority] -= 1
-    job.function.waiting -= 1
+    function.waiting -= 1
+    function.queued[job.priority] -= 1
+    if function.queued[job.priority] == 0:
+        ring_remove(&function.of_ready[job.priority])
+        core.ready_count[job.priority] -= 1
 
 
 cdef inline void release(Core *core, Job *job) noexcept nogil:
@@ -118,7 +126,7 @@ cdef inline void discard(Core *core, Job *job) noexcept nogil:
         heap_remove(&core.delayed, job)
         job.function.delayed -= 1
     else:
-        unqueue(job)
+        unqueue(core, job)
     destroy_job(core, job)
 
 

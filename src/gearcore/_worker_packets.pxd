@@ -6,12 +6,11 @@ from libc.string cimport memcpy
 
 from gearcore._functions cimport (
     add_ability,
-    fall_asleep,
     find_function,
     first_priority,
     get_function,
-    has_job,
     next_ability,
+    pass_turn,
 )
 from gearcore._jobs cimport find_job, job_at, parse_handle, watch_of_job
 from gearcore._packets cimport (
@@ -23,9 +22,10 @@ from gearcore._packets cimport (
     refuse,
     size_without_nul,
 )
-from gearcore._peers cimport fail_all_runs, fail_runs, remove_abilities
+from gearcore._peers cimport fail_all_runs, fail_runs, remove_all_offers, remove_offers
 from gearcore._replies cimport put, put_argument, reply, reply_assign, reply_empty, start_reply
 from gearcore._ring cimport Ring
+from gearcore._sleepers cimport AS_FEW_AS_WILL_DO, fall_asleep, settle_wake_up, wake_for_waiting
 from gearcore._state cimport MAX_CLIENT_ID_SIZE, MAX_HANDLE_SIZE, Ability, Core, Function, Job, Peer
 from gearcore._transitions cimport assign, finish
 from gearcore._wire cimport (
@@ -72,7 +72,11 @@ cdef inline int offer(Core *core, Peer *peer, const Packet *packet, uint32_t tim
         return refuse(core, peer, b"PERMISSION_DENIED", b"This peer may not work for this function")
     if not has_room(core, peer, name, size, sizeof(Ability)):
         return 0
-    return add_ability(core, peer, get_function(core, name, size), timeout)
+    cdef Function *function = get_function(core, name, size)
+    add_ability(core, peer, function, timeout)
+    if core.rules.worker_wakeup == AS_FEW_AS_WILL_DO:
+        return wake_for_waiting(core, function)     # it may be asleep itself
+    return 0
 
 
 cdef inline int on_can_do_timeout(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
@@ -96,18 +100,20 @@ cdef inline int on_cant_do(Core *core, Peer *peer, const Packet *packet) except 
     cdef Function *function = find_function(core, packet.body, packet.size)
     if function == NULL:
         return 0
-    remove_abilities(core, peer, function)
-    return fail_runs(core, peer, function)
+    remove_offers(core, peer, function)
+    fail_runs(core, peer, function)
+    return settle_wake_up(core, peer) if peer.woken_for == function else 0
 
 
 cdef inline int on_reset_abilities(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
     fail_all_runs(core, peer)
-    remove_abilities(core, peer, NULL)
-    return 0
+    remove_all_offers(core, peer)
+    return settle_wake_up(core, peer)
 
 
 cdef inline int on_pre_sleep(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
-    if has_job(peer):
+    settle_wake_up(core, peer)
+    if next_ability(core, peer) != NULL:
         return reply_empty(core, peer, PT_NOOP)
     fall_asleep(peer)
     return 0
@@ -121,7 +127,8 @@ cdef inline int on_grab(Core *core, Peer *peer, const Packet *packet) except -1 
     cdef Job *job
     peer.sleeping = False
     if ability == NULL:
-        return reply_empty(core, peer, PT_NO_JOB)
+        reply_empty(core, peer, PT_NO_JOB)
+        return settle_wake_up(core, peer)
     function = ability.function
     job = job_at(function.queues[first_priority(function)].next)
     if packet.type == PT_GRAB_JOB:
@@ -129,7 +136,9 @@ cdef inline int on_grab(Core *core, Peer *peer, const Packet *packet) except -1 
     elif packet.type == PT_GRAB_JOB_ALL and job.reducer_size:
         answer = PT_JOB_ASSIGN_ALL
     reply_assign(core, peer, job, answer)
-    return assign(core, job, peer, ability.timeout)
+    assign(core, job, peer, ability.timeout)
+    pass_turn(core, ability)
+    return settle_wake_up(core, peer)
 
 
 cdef inline int on_work_update(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
