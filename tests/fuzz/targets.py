@@ -50,7 +50,7 @@ def broker(seed: int) -> None:
     rules = {
         "max_packet_size": LIMIT,
         "job_retries": inputs.random.choice([-1, -1, 1, 3]),
-        "worker_wakeup": inputs.random.choice([0, 0, 1]),
+        "worker_wakeup": inputs.random.choice([-1, -1, 0, 1]),
         "in_order_of_offer": inputs.random.random() < 0.3,
         "max_memory": inputs.random.choice([1 << 40, 1 << 40, 60_000]),
         "max_output": inputs.random.choice([1 << 30, 20_000]),
