@@ -3,82 +3,88 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import logging
 import os
-import signal
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from logging.handlers import WatchedFileHandler
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from gearcore._version import __version__
-from gearcore.cli._common import DEFAULT_HOST, LOG_FORMAT, one_line_errors, quit_with
-from gearcore.protocol import DEFAULT_PORT
+from gearcore.cli._common import one_line_errors, quit_with
+from gearcore.cli.option import GENERAL, Option
+from gearcore.cli.options import CONFIG_FILE, GROUPS, OPTIONS, defaults
+from gearcore.cli.process import SYSLOG, PidFile, allow_core_dumps, allow_descriptors, become, detach, log_to
+from gearcore.cli.serving import make_server
 from gearcore.server import Server
+from gearcore.server.listeners import activated_descriptors
+from gearcore.server.systemd import ServiceManager
 
-__all__ = ["main"]
+__all__ = ["main", "parse"]
 
 PROGRAM = "gearcored"
 
+EPILOG = f"""\
+An option of the command line comes before one of the configuration file, and that before the environment. The
+configuration file holds words of the command line; without --config-file it is {CONFIG_FILE}, if that exists.
+SIGTERM and SIGINT stop the server, SIGUSR1 once the last job has ended; SIGHUP opens the log file anew."""
+
+log = logging.getLogger("gearcore.server")
+
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaint is one line."""
+    """An argument parser whose complaint is one line, which says where it has what it parses from."""
+
+    source = ""
 
     def error(self, message: str) -> NoReturn:
         """End the program with what is wrong with its arguments."""
-        quit_with(PROGRAM, f"{message} (see '{PROGRAM} --help')", 2)
+        quit_with(PROGRAM, f"{self.source}{message} (see '{PROGRAM} --help')", 2)
 
 
-def option_table() -> Parser:
-    """Return the options, in the groups and the order of gearmand's own help."""
+class Once(argparse.Action):
+    """Stores a value, and refuses a second one, as gearmand does."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Take the value of one option."""
+        if hasattr(namespace, self.dest):
+            raise argparse.ArgumentError(self, "it can be given only once")
+        setattr(namespace, self.dest, self.const if self.nargs == 0 else values)
+
+
+def argument_parser() -> Parser:
+    """Return a parser of the options, which leaves out what is not given."""
     parser = Parser(
         prog=PROGRAM,
+        usage="%(prog)s [OPTION]...",
         description="A Gearman job server with the command line of gearmand.",
-        epilog="The environment variable GEARMAND_PORT holds the port where --port is not given.",
+        epilog=EPILOG,
+        argument_default=argparse.SUPPRESS,
         add_help=False,
         allow_abbrev=False,  # gearmand knows none either, and an abbreviation breaks when an option is added
     )
-
-    general = parser.add_argument_group("General options")
-    general.add_argument(
-        "-d",
-        "--daemon",
-        action="store_true",
-        help="Detach and run in the background, once the port is taken.",
-    )
+    groups = {name: parser.add_argument_group(name) for name in GROUPS}
+    for option in OPTIONS:
+        names = ([f"-{option.short}"] if option.short else []) + [f"--{option.name}"]
+        settings: dict[str, Any] = {"help": option.help().replace("%", "%%")}
+        if not option.metavar:
+            settings |= {"action": Once, "nargs": 0, "const": True}
+        else:
+            settings |= {"metavar": option.metavar, "type": partial(read, option)}
+            settings["action"] = "append" if option.several else Once
+        groups[option.group].add_argument(*names, **settings)
+    general = groups[GENERAL]
     general.add_argument("-h", "--help", action="help", help="Print this help and exit.")
-    general.add_argument(
-        "-l",
-        "--log-file",
-        metavar="FILE",
-        default="stderr",
-        help="File to append the log to; 'stderr' for the standard error, 'none' for no log. It may be moved "
-        "away at any time, as logrotate does: a new one is made. Default: %(default)s.",
-    )
-    general.add_argument(
-        "-L",
-        "--listen",
-        metavar="ADDRESS",
-        action="append",
-        help="Address or name to listen on; give it again for another one. "
-        f"Default: {DEFAULT_HOST}, where gearmand takes every address of the machine.",
-    )
-    general.add_argument(
-        "-P",
-        "--pid-file",
-        metavar="FILE",
-        help="File to write the process ID to, removed at the end. Default: none.",
-    )
-    general.add_argument(
-        "-t",
-        "--threads",
-        metavar="N",
-        type=thread_count,
-        help="Accepted for gearmand's sake and without effect: one thread does all the work.",
-    )
     general.add_argument(
         "-V",
         "--version",
@@ -86,109 +92,95 @@ def option_table() -> Parser:
         version=f"{PROGRAM} {__version__}",
         help="Print the version and exit.",
     )
-
-    gear = parser.add_argument_group("Gear")
-    gear.add_argument(
-        "-p",
-        "--port",
-        type=port_number,
-        help=f"Port to listen on, a number or a service's name; 0 takes a free one. Default: {DEFAULT_PORT}.",
-    )
     return parser
 
 
-def port_number(text: str) -> int:
-    """Read a port: its number, or the name that the system's services have for it."""
+def read(option: Option, text: str) -> Any:
+    """Read the value of an option, with a complaint that argparse passes on."""
     try:
-        port = int(text)
-    except ValueError:
-        try:
-            return socket.getservbyname(text, "tcp")
-        except OSError:
-            raise argparse.ArgumentTypeError(f"no port and no service: {text!r}") from None
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"not in 0..65535: {port}")
-    return port
+        return option.read(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def thread_count(text: str) -> int:
-    """Read a number of threads, which gearmand lets be 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"not a number of threads: {text!r}")
-    return int(text)
+def parse(arguments: Sequence[str] | None) -> tuple[dict[str, Any], list[str]]:
+    """Read the command line, and what it leaves open from the configuration file and the environment.
 
-
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line, and the environment for what it leaves open."""
-    parser = option_table()
-    options = parser.parse_args(arguments)
-    if options.port is None:
-        try:
-            options.port = port_number(os.environ.get("GEARMAND_PORT") or str(DEFAULT_PORT))
-        except argparse.ArgumentTypeError as error:
-            parser.error(f"environment variable GEARMAND_PORT: {error}")
-    return options
-
-
-def log_to(destination: str) -> None:
-    """Send the log to where ``--log-file`` says."""
-    handler: logging.Handler
-    if destination == "stderr":
-        handler = logging.StreamHandler()
-    elif destination == "none":
-        handler = logging.NullHandler()
-    else:
-        handler = WatchedFileHandler(destination)
-        # Scripts that rotate gearmand's log send SIGHUP afterwards. The handler has seen by itself that the
-        # file has moved; the signal must not end the server.
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    logging.basicConfig(format=LOG_FORMAT, level=logging.INFO, handlers=[handler])
-
-
-def detach() -> Callable[[], None]:
-    """Go on in a child process, and return what the child calls when it is ready.
-
-    The parent stays until then, so that whoever started it learns from its exit status whether the server
-    runs, and finds the pid file written. A child that ends before it is ready has said why on stderr; its
-    exit status is then the parent's.
+    Returns the options' values, and the words of the configuration file that are no options.
     """
-    read_end, write_end = os.pipe()
-    child = os.fork()
-    if child:
-        os.close(write_end)
-        if os.read(read_end, 1):
-            sys.exit(0)
-        _, status = os.waitpid(child, 0)
-        sys.exit(1 if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
+    parser = argument_parser()
+    given = vars(parser.parse_args(arguments))
+    parser.source = "configuration file: "
+    configured, ignored = parser.parse_known_args(config_words(given.get("config_file")))
+    unknown = [word for word in ignored if word.startswith("-")]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    values = vars(configured) | given
 
-    os.close(read_end)
-    os.setsid()
+    for option in OPTIONS:
+        text = os.environ.get(option.environment, "") if option.key not in values else ""
+        if text:
+            try:
+                values[option.key] = option.read(text)
+            except ValueError as error:
+                parser.source = f"environment variable {option.environment}: "
+                parser.error(str(error))
+    return defaults() | values, ignored
 
-    def ready() -> None:
-        null = os.open(os.devnull, os.O_RDWR)
-        for standard in (0, 1, 2):
-            os.dup2(null, standard)
-        os.close(null)
-        os.write(write_end, b"\n")
-        os.close(write_end)
 
-    return ready
+def config_words(path: str | None) -> list[str]:
+    """Return the words of a configuration file; none, like gearmand, if the default one cannot be read.
+
+    A word that starts with # starts a comment. gearmand takes the words of it that look like options.
+    """
+    try:
+        lines = Path(path or CONFIG_FILE).read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        if path is None:
+            return []
+        raise
+    return [word for line in lines for word in takewhile(lambda word: word[0] != "#", line.split())]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run ``gearcored`` with the arguments of the command line, until SIGTERM or SIGINT."""
+    """Run ``gearcored`` with the arguments of the command line, until SIGTERM, SIGINT or SIGUSR1."""
     with one_line_errors(PROGRAM), ExitStack() as at_the_end:
-        options = parse(arguments)
-        log_to(options.log_file)
-        ready = detach() if options.daemon else None
+        options, ignored = parse(arguments)
+        if options["check_args"]:
+            make_server(options)
+            sys.exit(0)
+        allow_descriptors(options["file_descriptors"])
+        if options["coredump"]:
+            allow_core_dumps()
+        if options["user"]:
+            become(options["user"])
+        faulthandler.enable()  # if it crashes it says where it was, as gearmand does
+        log_to(options["log_file"], options["verbose"], SYSLOG if options["syslog"] else None)
+        if ignored:
+            log.warning("configuration file: words that are no options: %s", " ".join(ignored))
+        manager = ServiceManager.of()
+        # Before the process detaches, after which it is not the one that they were passed on to.
+        activated = activated_descriptors()
+        detached = detach() if options["daemon"] else None
+        server = make_server(options, activated)
+        server.run(partial(started, options["pid_file"], detached, manager, at_the_end))
 
-        def started(_: Server) -> None:
-            # Not before the port is taken: a second server must not overwrite the pid file of the first.
-            if options.pid_file:
-                pid_file = Path(options.pid_file)
-                pid_file.write_text(f"{os.getpid()}\n")
-                at_the_end.callback(pid_file.unlink, missing_ok=True)
-            if ready:
-                ready()
 
-        Server(options.listen or DEFAULT_HOST, options.port).run(started)
+def started(
+    pid_file: str | None,
+    detached: Callable[[], None] | None,
+    manager: ServiceManager | None,
+    at_the_end: ExitStack,
+    server: Server,
+) -> None:
+    """Do what waits until the server listens.
+
+    A second server for the same port does not come as far, so that it leaves the pid file of the first alone.
+    """
+    if pid_file:
+        at_the_end.callback(PidFile(pid_file).remove)
+    if detached:
+        detached()
+    if manager:
+        at_the_end.callback(manager.close)
+        manager.watch(server)

@@ -1,0 +1,78 @@
+"""From the values of options to a server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from gearcore.cli._common import DEFAULT_HOST
+from gearcore.cli.options import OPTIONS
+from gearcore.server import Keepalive, Limits, Server
+from gearcore.server.access import AccessList
+from gearcore.server.listeners import InheritedListener, Listener, TcpListener, UnixListener
+from gearcore.server.tls import TlsFiles
+
+__all__ = ["make_server"]
+
+
+def make_server(values: Mapping[str, Any], activated: Sequence[tuple[int, str]] = ()) -> Server:
+    """Make the server that a command line asks for.
+
+    ``activated`` are sockets that listen already, each with its name: they take the place of ``--listen`` and
+    ``--port``. One called ``tls`` speaks TLS, one called ``http`` HTTP. Raises `click.UsageError` for options
+    that do not go together.
+    """
+    tls = tls_files(values)
+    main_tls = tls if values["ssl"] else None
+    hosts = [] if activated else values["listen"] or [DEFAULT_HOST]
+
+    listeners: list[Listener] = []
+    for fd, name in activated:
+        if name == "tls" and tls is None:
+            raise click.UsageError("the socket called tls needs a certificate")
+        socket_tls = {"tls": tls, "http": None}.get(name, main_tls)
+        listeners.append(InheritedListener(fd, tls=socket_tls, http=name == "http"))
+    further_hosts = values["listen"] or [DEFAULT_HOST]
+    if values["tls_port"] is not None:
+        listeners += [TcpListener(host, values["tls_port"], tls) for host in further_hosts]
+    if values["protocol"] == "http":
+        listeners += [TcpListener(host, values["http_port"], http=True) for host in further_hosts]
+    listeners += [UnixListener(path) for path in values["unix_socket"] or []]
+
+    access = None if values["access_list"] is None else AccessList.load(values["access_list"])
+    try:
+        return Server(
+            hosts,
+            values["port"],
+            tls=main_tls,
+            listeners=listeners,
+            access=access,
+            limits=Limits(**given(values, "limits.")),
+            keepalive=Keepalive(**given(values, "keepalive.")),
+            **given(values, ""),
+        )
+    except ValueError as error:  # a handle prefix that is too long, for one
+        raise click.UsageError(str(error)) from error
+
+
+def tls_files(values: Mapping[str, Any]) -> TlsFiles | None:
+    """Return the files that the options for TLS name, if there is a certificate among them."""
+    certificate = values["ssl_certificate"]
+    if certificate is not None:
+        return TlsFiles(certificate=certificate, key=values["ssl_key"], ca=values["ssl_ca_file"])
+    if values["ssl"] or values["tls_port"] is not None:
+        raise click.UsageError("TLS needs a certificate")
+    return None
+
+
+def given(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Return the arguments that options stand for, below one prefix, as far as they were given."""
+    arguments = {}
+    for option in OPTIONS:
+        if option.argument.startswith(prefix) and values[option.key] is not None:
+            name = option.argument.removeprefix(prefix)
+            if name and "." not in name:
+                arguments[name] = values[option.key]
+    return arguments
