@@ -14,39 +14,19 @@ from gearcore.server.access import AccessList
 from gearcore.server.listeners import InheritedListener, Listener, TcpListener, UnixListener
 from gearcore.server.tls import TlsFiles
 
-__all__ = ["make_server"]
+__all__ = ["make_listeners", "make_server"]
 
 
 def make_server(values: Mapping[str, Any], activated: Sequence[tuple[int, str]] = ()) -> Server:
-    """Make the server that a command line asks for.
+    """Make the server that a command line asks for, with `make_listeners` of it.
 
-    ``activated`` are sockets that listen already, each with its name: they take the place of ``--listen`` and
-    ``--port``. One called ``tls`` speaks TLS, one called ``http`` HTTP. Raises `click.UsageError` for options
-    that do not go together.
+    Raises `click.UsageError` for options that do not go together.
     """
-    tls = tls_files(values)
-    main_tls = tls if values["ssl"] else None
-    hosts = [] if activated else values["listen"] or [DEFAULT_HOST]
-
-    listeners: list[Listener] = []
-    for fd, name in activated:
-        if name == "tls" and tls is None:
-            raise click.UsageError("the socket called tls needs a certificate")
-        socket_tls = {"tls": tls, "http": None}.get(name, main_tls)
-        listeners.append(InheritedListener(fd, tls=socket_tls, http=name == "http"))
-    further_hosts = values["listen"] or [DEFAULT_HOST]
-    if values["tls_port"] is not None:
-        listeners += [TcpListener(host, values["tls_port"], tls) for host in further_hosts]
-    if values["protocol"] == "http":
-        listeners += [TcpListener(host, values["http_port"], http=True) for host in further_hosts]
-    listeners += [UnixListener(path) for path in values["unix_socket"] or []]
-
+    listeners = make_listeners(values, activated)
     access = None if values["access_list"] is None else AccessList.load(values["access_list"])
     try:
         return Server(
-            hosts,
-            values["port"],
-            tls=main_tls,
+            host=(),
             listeners=listeners,
             access=access,
             limits=Limits(**given(values, "limits.")),
@@ -55,6 +35,30 @@ def make_server(values: Mapping[str, Any], activated: Sequence[tuple[int, str]] 
         )
     except ValueError as error:  # a handle prefix that is too long, for one
         raise click.UsageError(str(error)) from error
+
+
+def make_listeners(values: Mapping[str, Any], activated: Sequence[tuple[int, str]]) -> list[Listener]:
+    """Return what a server listens on.
+
+    ``activated`` are sockets that listen already, each with its name: they take the place of ``--listen`` and
+    ``--port``. One called ``tls`` speaks TLS, one called ``http`` HTTP.
+    """
+    hosts = values["listen"] or [DEFAULT_HOST]
+    tls = tls_files(values)
+    main_tls = tls if values["ssl"] else None
+    listeners: list[Listener] = []
+    for fd, name in activated:
+        if name == "tls" and tls is None:
+            raise click.UsageError("the socket called tls needs a certificate")
+        socket_tls = {"tls": tls, "http": None}.get(name, main_tls)
+        listeners.append(InheritedListener(fd, socket_tls, http=name == "http"))
+    if not activated:
+        listeners += [TcpListener(host, values["port"], main_tls) for host in hosts]
+    if values["tls_port"] is not None:
+        listeners += [TcpListener(host, values["tls_port"], tls) for host in hosts]
+    if values["protocol"] == "http":
+        listeners += [TcpListener(host, values["http_port"], http=True) for host in hosts]
+    return [*listeners, *(UnixListener(path) for path in values["unix_socket"] or [])]
 
 
 def tls_files(values: Mapping[str, Any]) -> TlsFiles | None:

@@ -26,7 +26,7 @@ class ServiceManager:
         """
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._address = "\0" + address[1:] if address.startswith("@") else address
-        self._watchdog = watchdog
+        self.watchdog = watchdog
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
@@ -49,8 +49,8 @@ class ServiceManager:
         self.tell("READY=1", f"STATUS=Listening on {ports or 'Unix sockets'}")
         loop = asyncio.get_running_loop()
         self._tasks.append(loop.create_task(self._tell_of_the_stop(server)))
-        if self._watchdog is not None:
-            self._tasks.append(loop.create_task(self._tell_of_life(self._watchdog / 2)))
+        if self.watchdog is not None:
+            self._tasks.append(loop.create_task(self._tell_of_life(self.watchdog / 2)))
 
     def tell(self, *assignments: str) -> None:
         """Send one datagram. Nothing depends on its arrival, so that a failure is only logged."""
