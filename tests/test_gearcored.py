@@ -5,6 +5,7 @@ import os
 import pwd
 import re
 import resource
+import runpy
 import select
 import shutil
 import signal
@@ -35,6 +36,10 @@ from gearcore.cli import gearcored, process
 from gearcore.protocol import PacketType as P
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do that")
+
+
+DOCS = Path(__file__).parents[1] / "docs"
+SERVER_PAGE = DOCS / "server.md"
 
 
 class Served:
@@ -660,9 +665,12 @@ class TestPlaceOfGearmand:
         place, run_directory = tmp_path / "gearmand", tmp_path / "run"
         place.symlink_to(SCRIPTS / "gearcored")
         (tmp_path / "default").write_text(f'PARAMS="{" ".join(parameters)}"\n')
-        # The executable of a Python program is the interpreter: the one edit that docs/server.md tells of.
-        text, edits = re.subn(r"(--oknodo \\\n +)--exec \$DAEMON", r"\1--name $NAME", text)
-        assert edits == 1
+        # The executable of a Python program is the interpreter: the edit that the page tells of.
+        edit = re.search(r"^    sed -i (.*) /etc/init.d/gearman-job-server$", SERVER_PAGE.read_text(), re.M)[
+            1
+        ]
+        sed = ["/bin/sh", "-c", f"sed {edit}"]
+        text = subprocess.run(sed, input=text, capture_output=True, text=True, check=True).stdout
         for old, new in (
             ("${exec_prefix}/sbin/${NAME}", place),
             ("/run/gearman", run_directory),
@@ -691,3 +699,26 @@ class TestPlaceOfGearmand:
             end.wait()
             assert not pid_file.exists()
             assert call("status") == 3
+
+
+class TestDocumentation:
+    def test_has_every_option_of_gearmand(self):
+        """Long and short, as the gearmand that is installed lists them."""
+        path = shutil.which("gearmand", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+        if path is None:
+            missing_peer("gearmand is not installed: it is in Debian's package gearman-job-server")
+        text = subprocess.run([path, "--help"], capture_output=True, text=True, timeout=PATIENCE).stdout
+        theirs = re.findall(r"^  (?:-(\w) \[ )?--([\w-]+)", text, re.M)
+        assert len(theirs) > 40
+        ours = re.findall(r"^  (?:-(\w).*?, )?--([\w-]+)", run("gearcored", "--help").stdout, re.M)
+        assert set(theirs) <= set(ours)
+
+        beside = runpy.run_path(str(DOCS / "generate_options.py"))["compatibility_table"]()
+        for _, name in theirs:
+            assert f"`--{name}`" in beside.rpartition("gearmand has no")[0]
+
+    @pytest.mark.parametrize("name", ["server.md", "compatibility.md"])
+    def test_the_tables_are_those_of_the_options(self, name):
+        page = DOCS / name
+        render = runpy.run_path(str(DOCS / "generate_options.py"))["render"]
+        assert page.read_text(encoding="utf-8") == render(page), "run python docs/generate_options.py"
