@@ -1,0 +1,28 @@
+/* What loadgen is asked to do. */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include <stdbool.h>
+
+enum mode { ECHO, SUBMIT, DRAIN, FOREGROUND, STREAM, STEADY, COALESCE, FLOOD, REGISTER, CONNECT };
+
+struct options {
+  const char *host;
+  int port, server_pid;
+  enum mode mode;
+  const char *mode_name;
+  bool with_clients, with_workers;
+  long operations;
+  long clients, workers, idle;
+  long depth, grabs;
+  long size, functions;
+  long unique, priorities;
+  long queued;
+  long slices;
+  long patience;
+};
+
+/* Read the command line; what is wrong with it ends the program with one line and status 2. */
+struct options options_read(int count, char **words);
+
+#endif
