@@ -20,7 +20,7 @@ from benchmarks.server import machine
 from benchmarks.server.build import ROOT, CannotBuild, Programs, build
 from benchmarks.server.chart import draw
 from benchmarks.server.measure import Plan, Results, measure
-from benchmarks.server.servers import GEARCORE, GEARMANDS, SERVERS, CannotStart, find_gearmand, start
+from benchmarks.server.servers import FLOOR, GEARCORE, GEARMANDS, SERVERS, CannotStart, find_gearmand, start
 from benchmarks.server.shapes import Shape, choose
 from benchmarks.server.table import render
 from benchmarks.server.verdict import Check, ShapeVerdict, checks, judge
@@ -88,7 +88,7 @@ def main(words: Sequence[str] | None = None) -> int:
         for warning in warnings:
             tell(warning)
         tell(f"{error}: only a load from Python can be put on the servers")
-        return load_from_python([name for name in servers if name in (*GEARMANDS, GEARCORE)])
+        return load_from_python([name for name in servers if name != FLOOR], options.operations)
     shapes, left_out = affordable(options.shapes)
     warnings += left_out
     for warning in warnings:
@@ -115,7 +115,7 @@ def affordable(shapes: Sequence[Shape]) -> tuple[list[Shape], list[str]]:
     return fitting, [lacking] if names else []
 
 
-def load_from_python(servers: Sequence[str]) -> int:
+def load_from_python(servers: Sequence[str], operations: int | None) -> int:
     """What can be measured without a C compiler: ``gearcore bench`` against each server."""
     for name in servers:
         print(f"{name}:", flush=True)
@@ -123,6 +123,7 @@ def load_from_python(servers: Sequence[str]) -> int:
             with start(name) as server:
                 program = "from gearcore.cli import main; main()"
                 target = ["bench", "--server", f"127.0.0.1:{server.port}"]
+                target += ["--jobs", str(operations)] if operations else []
                 subprocess.run([sys.executable, "-c", program, *target], check=False)
         except CannotStart as error:
             tell(str(error))

@@ -9,6 +9,7 @@ import click
 
 from gearcore._version import __version__
 from gearcore.cli._common import one_line_errors
+from gearcore.cli.bench import bench
 from gearcore.cli.demo import demo
 from gearcore.cli.server import server
 from gearcore.cli.submit import submit
@@ -25,6 +26,7 @@ def gearcore() -> None:
 gearcore.add_command(server)
 gearcore.add_command(demo)
 gearcore.add_command(submit)
+gearcore.add_command(bench)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

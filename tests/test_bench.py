@@ -1,0 +1,183 @@
+"""The benchmarks: that they run, notice what is wrong, and leave nothing behind."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+from caller import Caller
+from click.testing import CliRunner
+from conftest import missing_peer
+from fake_server import FakeServer, Peer, free_port
+
+from gearcore import Server
+from gearcore.cli import gearcore
+from gearcore.errors import ServerError
+from gearcore.protocol import PacketType
+
+ROOT = Path(__file__).parents[1]
+PATIENCE = 120
+PAGE = "Before.\n<!-- results -->\nold\n<!-- results end -->\nAfter.\n"
+
+
+def run_harness(*arguments: str, **options) -> subprocess.CompletedProcess:
+    """Compare the servers, with as little load as will do."""
+    command = [sys.executable, "-m", "benchmarks.server", "--quick", "--operations", "300", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, **options)
+
+
+@pytest.fixture(scope="module")
+def loadgen() -> Path:
+    """The load generator, compiled."""
+    program = "from benchmarks.server.build import build; print(build().loadgen)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    if "CannotBuild: there is no C compiler" in done.stderr:
+        missing_peer("there is no C compiler: it is in Debian's package gcc")
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip())
+
+
+def put_load(loadgen: Path, port: int, *words: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [loadgen, "127.0.0.1", str(port), "0", *words], capture_output=True, text=True, timeout=PATIENCE
+    )
+
+
+def test_the_harness_compares_the_servers(loadgen, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(PAGE)
+    done = run_harness("--shapes", "drain,fg_4x16", "--output", str(tmp_path), "--write", str(page))
+    assert done.returncode == 0, done.stderr
+
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()]
+    speeds = {row[0]: row[1:5] for row in rows if row[0] in ("submit", "drain", "fg_4x16")}
+    assert list(speeds) == ["submit", "drain", "fg_4x16"]
+    for gearmand_1, gearmand_4, *own in speeds.values():
+        assert all(re.fullmatch("[0-9,]+", speed) for speed in own)
+        if "gearmand is not installed" not in done.stderr:
+            assert re.fullmatch("[0-9,]+", gearmand_1)
+            assert re.fullmatch("[0-9,]+", gearmand_4)
+
+    results = json.loads((tmp_path / "server.json").read_text())
+    assert list(results["shapes"]) == ["submit", "drain", "fg_4x16"]
+    assert results["shapes"]["drain"]["rounds"]["gearcore"][0]["ops"] == 300
+    assert ElementTree.parse(tmp_path / "server.svg").getroot().tag.endswith("svg")
+    assert page.read_text().startswith("Before.\n<!-- results -->\nMedians of 1 rounds")
+    assert page.read_text().endswith("|\n<!-- results end -->\nAfter.\n")
+
+
+def test_the_harness_says_what_is_missing(tmp_path):
+    done = run_harness("--shapes", "echo", env={**os.environ, "CC": "no-such-compiler", "PATH": ""})
+    assert done.returncode == 0, done.stderr
+    assert "there is no C compiler: no-such-compiler was not found" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "foreground" in done.stdout
+
+
+def test_the_harness_names_what_it_does_not_know():
+    done = run_harness("--shapes", "sphere")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("there is no shape 'sphere'; docs/performance.md lists them")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "echo n=500 c=2",
+        "submit n=500 uniq=1 size=1024",
+        "submit n=500 funcs=100 prio=1 slices=5",
+        "foreground n=500 c=2 w=2 d=8 grabs=4 idle=20",
+        "foreground n=8 c=2 w=2 size=1000000",
+        "foreground n=30 w=40 d=1",
+        "stream n=500 c=2 w=2",
+        "steady n=500 c=2 w=2 queued=100",
+        "coalesce n=500 c=50",
+        "flood n=50 c=2 d=10",
+        "register w=2 funcs=2500",
+        "connect n=50",
+    ],
+)
+def test_every_load_comes_to_its_end(loadgen, words):
+    with Server(port=0) as server:
+        done = put_load(loadgen, server.port, *words.split())
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    wanted = re.search(r"\bn=(\d+)", words)
+    assert figures["ops"] >= (int(wanted[1]) if wanted else 5000)
+    if "coalesce" in words:
+        assert figures["clients_per_job"] == 50
+    if "slices" in words:
+        assert len(figures["slices"]) == 5
+
+
+def test_a_load_drains_what_another_left(loadgen):
+    with Server(port=0) as server:
+        put_load(loadgen, server.port, "submit", "n=300", "funcs=3")
+        done = put_load(loadgen, server.port, "drain", "w=2", "funcs=3")
+        assert json.loads(done.stdout)["ops"] == 300
+        assert not len(server.broker)
+
+
+def test_loadgen_gives_up_on_a_server_that_stalls(loadgen):
+    def stall(peer: Peer) -> None:
+        peer.send(PacketType.ECHO_RES, *peer.receive(PacketType.ECHO_REQ))
+        peer.send(PacketType.JOB_CREATED, b"H:fake:1")
+        peer.wait_until_closed()
+
+    with FakeServer(stall) as server:
+        done = put_load(loadgen, server.address[1], "submit", "n=10", "d=1", "stall=1")
+    assert done.returncode == 3
+    assert done.stderr == "loadgen: stalled, at 1 of 10 operations\n"
+
+
+def test_loadgen_says_what_a_server_refuses(loadgen):
+    def refuse(peer: Peer) -> None:
+        peer.send(PacketType.ECHO_RES, *peer.receive(PacketType.ECHO_REQ))
+        peer.receive(PacketType.SUBMIT_JOB_BG)
+        peer.send(PacketType.ERROR, b"QUEUE_ERROR", b"Job queue is full")
+        peer.wait_until_closed()
+
+    with FakeServer(refuse) as server:
+        done = put_load(loadgen, server.address[1], "submit", "n=10", "d=1")
+    assert done.returncode == 2
+    assert done.stderr == "loadgen: the server answers QUEUE_ERROR: Job queue is full\n"
+
+
+def test_loadgen_says_that_a_server_hangs_up(loadgen):
+    with FakeServer(lambda peer: peer.receive(PacketType.ECHO_REQ)) as server:
+        done = put_load(loadgen, server.address[1], "echo", "n=10")
+    assert done.returncode == 4
+    assert done.stderr == "loadgen: the server closed a connection, at 0 of 10 operations\n"
+
+
+def test_bench_measures_a_server_and_leaves_nothing_behind(server):
+    result = CliRunner().invoke(
+        gearcore, ["bench", "--server", str(server), "--jobs", "50", "--clients", "3", "--size", "100"]
+    )
+    assert result.exit_code == 0, result.output
+    loads = re.findall(r"^(\w[\w, ]*?) {2,}[\d,]+\b", result.stdout, re.MULTILINE)
+    assert loads == ["ping", "background", "background, pipelined", "drain, pipelined", "foreground"]
+    assert b"gearcore-bench" not in server.admin("status")
+
+
+def test_bench_of_a_server_that_is_not_there():
+    program = "from gearcore.cli import main; main()"
+    command = [sys.executable, "-c", program, "bench", "--server", f"127.0.0.1:{free_port()}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 1
+    assert re.fullmatch(r"gearcore: no connection to 127\.0\.0\.1:\d+: Connection refused\n", done.stderr)
+    assert not done.stdout
+
+
+def test_bench_that_is_refused_takes_its_jobs_back():
+    function = f"gearcore-bench-{os.getpid()}"
+    with Server(port=0) as server, Caller(server) as admin:
+        assert admin.line(f"maxqueue {function} 5\n".encode()) == b"OK\r\n"
+        result = CliRunner().invoke(gearcore, ["bench", "--server", f"127.0.0.1:{server.port}"])
+        assert isinstance(result.exception, ServerError)
+        assert "QUEUE_ERROR" in str(result.exception)
+        assert admin.line(b"status\n") == b".\n"
