@@ -2,15 +2,17 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+# How long to fuzz.
+SECONDS ?= 3600
 
 BIN := $(VENV)/bin
 EXTENSION_SOURCES := setup.py $(wildcard src/gearcore/*.pyx src/gearcore/*.pxd)
 
-.PHONY: help run test lint build clean
+.PHONY: help run test lint conformance interop fuzz build clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 20
 
 run: build ## Serve on 127.0.0.1:4730 with a demonstration worker, and send it a job
 	@$(BIN)/gearcore demo
@@ -22,6 +24,15 @@ lint: build ## Check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+conformance: build ## Put the same bytes to Debian's gearmand and to gearcore, and count what is equal
+	$(BIN)/python -m tests.conformance
+
+interop: build ## Run clients and workers of other languages against gearcore, a line for each
+	$(BIN)/python tests/interop
+
+fuzz: build ## Fuzz the codec and the broker for SECONDS, by default an hour
+	$(BIN)/python tests/fuzz --seconds $(SECONDS)
 
 build: $(VENV)/built ## Compile what has changed, into the virtual environment
 
