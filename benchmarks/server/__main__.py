@@ -60,7 +60,7 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     options.rounds = options.rounds or (1 if options.quick else 5)
     options.output = options.output or (QUICK_RESULTS if options.quick else RESULTS)
     try:
-        options.shapes = choose(name for name in options.shapes.split(",") if name)
+        options.shapes = choose([name for name in options.shapes.split(",") if name])
     except KeyError as error:
         parser.error(f"there is no shape {error}; docs/performance.md lists them")
     if options.write and not MARKED.search(options.write.read_text(encoding="utf-8")):

@@ -234,7 +234,7 @@ GROWTHS: Sequence[Growth] = (
 )
 
 
-def choose(names: Iterable[str]) -> list[Shape]:
+def choose(names: Sequence[str]) -> list[Shape]:
     """The shapes of these names, each behind the one that it needs; all for no name. Raises KeyError."""
     known = {shape.name: shape for shape in SHAPES}
     wanted: dict[str, None] = {}
