@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import json
 import os
 import shutil
 import socket
@@ -14,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 HANDLE_PREFIX = "H:t"
@@ -70,36 +67,22 @@ def gearmand_command(options: Options, port: int, scratch: Path) -> list[str]:
     return [gearmand, *here, *options.arguments()]
 
 
-def gearcore_command(options: Options, port: int, scratch: Path, **mode: str) -> list[str]:
-    """The command that starts the server under test."""
-    from gearcore.server import Server
+def gearcore_command(options: Options, port: int, scratch: Path, *mode: str) -> list[str]:
+    """The command that starts the server under test, with gearmand's own options.
 
-    wanted = {
-        "host": options.listen,
-        "port": port,
-        "handle_prefix": HANDLE_PREFIX,
-        "job_retries": options.job_retries,
-        "worker_wakeup": options.worker_wakeup,
-        "round_robin": options.round_robin,
-        "exceptions": options.exceptions,
-        **mode,
-    }
-    known = inspect.signature(Server).parameters
-    arguments = json.dumps(
-        {name: value for name, value in wanted.items() if name in known and value is not None}
-    )
-    program = (
-        "import json, logging; from gearcore.server import Server; logging.basicConfig(level=logging.ERROR);"
-        f" Server(**json.loads({arguments!r})).run()"
-    )
-    return [sys.executable, "-c", program]
+    Like gearmand it wakes every worker that sleeps, in either mode, and it tells of errors alone.
+    """
+    words = [f"--port={port}", "--log-file=stderr", "--verbose=ERROR", *options.arguments(), *mode]
+    if not options.worker_wakeup:
+        words.append("--worker-wakeup=0")
+    return [sys.executable, "-c", "from gearcore.cli.gearcored import main; main()", *words]
 
 
 GEARMAND, GEARCORE_1_1, GEARCORE = "gearmand", "gearcore --compat 1.1", "gearcore"
 
 COMMANDS: dict[str, Callable[[Options, int, Path], list[str]]] = {
     GEARMAND: gearmand_command,
-    GEARCORE_1_1: partial(gearcore_command, compat="1.1"),
+    GEARCORE_1_1: lambda *start: gearcore_command(*start, "--compat=1.1"),
     GEARCORE: gearcore_command,
 }
 
