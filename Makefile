@@ -8,7 +8,7 @@ SECONDS ?= 3600
 BIN := $(VENV)/bin
 EXTENSION_SOURCES := setup.py $(wildcard src/gearcore/*.pyx src/gearcore/*.pxd)
 
-.PHONY: help run test lint conformance interop fuzz build clean
+.PHONY: help run test lint conformance interop fuzz bench build clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -33,6 +33,9 @@ interop: build ## Run clients and workers of other languages against gearcore, a
 
 fuzz: build ## Fuzz the codec and the broker for SECONDS, by default an hour
 	$(BIN)/python tests/fuzz --seconds $(SECONDS)
+
+bench: build ## Compare the speed with gearmand's, on a quiet machine for half an hour; BENCH=--quick for a look
+	$(BIN)/python -m benchmarks.server $(BENCH)
 
 build: $(VENV)/built ## Compile what has changed, into the virtual environment
 

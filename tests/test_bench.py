@@ -84,6 +84,43 @@ def test_the_harness_names_what_it_does_not_know():
     assert done.stderr.splitlines()[-1].endswith("there is no shape 'sphere'; docs/performance.md lists them")
 
 
+def test_what_falls_short_is_marked(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.server.measure import Results
+    from benchmarks.server.shapes import choose
+    from benchmarks.server.verdict import judge
+
+    def short(gearcore: float, floor: float, cpu: float) -> tuple[str, ...]:
+        """The verdict on a shape of round trips; gearmand does 100 operations a second, in 10 µs each."""
+        results = Results()
+        (shape,) = choose(["fg_4x16"])
+        for server, speed, used in (
+            ("gearmand -t 1", 100, 10),
+            ("gearmand -t 4", 50, 20),
+            ("gearcore", gearcore, cpu),
+            ("floor", floor, 1),
+        ):
+            for factor in (0.5, 1, 3):
+                figures = {"ops_per_s": speed * factor, "server_cpu_us_per_op": used}
+                results.samples[shape.name][server].append(figures)
+        return judge(results, shape).short
+
+    assert short(gearcore=151, floor=200, cpu=6) == ()
+    assert short(gearcore=140, floor=160, cpu=6) == ("speed 1.40 < 1.5",)
+    assert short(gearcore=119, floor=148, cpu=6) == ()  # 1.5 times gearmand is beyond the floor
+    assert short(gearcore=115, floor=148, cpu=6) == ("floor 78% < 80%",)
+    assert short(gearcore=200, floor=400, cpu=7) == ("floor 50% < 75%", "CPU 70% > 60%")
+
+
+def test_the_page_lists_every_shape(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.server.shapes import SHAPES
+
+    page = (ROOT / "docs" / "performance.md").read_text()
+    rows = [f"| `{shape.name}` | {shape.kind.value} | {shape.about}: `{shape.load}` |\n" for shape in SHAPES]
+    assert "".join(rows) in page
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -120,6 +157,14 @@ def test_a_load_drains_what_another_left(loadgen):
         done = put_load(loadgen, server.port, "drain", "w=2", "funcs=3")
         assert json.loads(done.stdout)["ops"] == 300
         assert not len(server.broker)
+
+
+def test_a_load_drains_no_more_than_it_is_told(loadgen):
+    with Server(port=0) as server:
+        put_load(loadgen, server.port, "submit", "n=300")
+        done = put_load(loadgen, server.port, "drain", "n=100")
+        assert json.loads(done.stdout)["ops"] == 100
+        assert 190 < len(server.broker) <= 200
 
 
 def test_loadgen_gives_up_on_a_server_that_stalls(loadgen):

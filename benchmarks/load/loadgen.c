@@ -307,7 +307,8 @@ static bool is_queued(void) {
 }
 
 static bool is_done(void) {
-  return opt.mode == DRAIN ? exhausted >= opt.workers : operations_done >= opt.operations;
+  if (opt.mode == DRAIN && exhausted >= opt.workers) return true;
+  return !opt.endless && operations_done >= opt.operations;
 }
 
 static struct connection *connect_to_server(bool is_worker) {

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { DEFAULT_OPERATIONS = 100000 };
+
 static const char usage[] =
     "usage: loadgen HOST PORT SERVER_PID MODE [key=value ...]\n"
     "HOST is an IPv4 address; SERVER_PID 0 leaves the server's CPU and memory out.\n"
@@ -12,7 +14,7 @@ static const char usage[] =
     "MODE\n"
     "  echo        c connections keep d ECHO_REQ in flight\n"
     "  submit      c clients keep d background jobs in flight, which nobody works on\n"
-    "  drain       w workers take and complete what is queued, until there is nothing\n"
+    "  drain       w workers take and complete what is queued, until there is nothing, or n are done\n"
     "  foreground  c clients keep d foreground jobs in flight, and w workers answer\n"
     "  stream      c clients keep d background submissions in flight while w workers drain\n"
     "  steady      `queued` jobs are queued first; then each job done is replaced by a new one\n"
@@ -106,7 +108,6 @@ static void read_key(struct options *o, char *word) {
 
 struct options options_read(int count, char **words) {
   struct options o = {
-      .operations = 100000,
       .clients = 1,
       .workers = 1,
       .depth = 64,
@@ -129,6 +130,9 @@ struct options options_read(int count, char **words) {
   read_mode(&o, words[4]);
   for (int i = 5; i < count; i++) read_key(&o, words[i]);
 
+  /* Without a number it drains what there is; the slices are then those of the default. */
+  o.endless = o.mode == DRAIN && !o.operations;
+  if (!o.operations) o.operations = DEFAULT_OPERATIONS;
   if (o.mode == STEADY && !o.queued) refuse("`steady` needs jobs in the queue", "queued=0");
   if (o.mode == FLOOD && o.clients < 2) refuse("`flood` needs a client that floods", "c=1");
   if (o.mode == REGISTER) o.operations = o.workers * o.functions;

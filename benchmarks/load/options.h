@@ -13,6 +13,7 @@ struct options {
   const char *mode_name;
   bool with_clients, with_workers;
   long operations;
+  bool endless; /* until nothing is left, however many operations that takes */
   long clients, workers, idle;
   long depth, grabs;
   long size, functions;

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import log2
 from xml.sax.saxutils import escape
 
-from benchmarks.server.verdict import FASTER_THAN_GEARMAND, ShapeVerdict
+from benchmarks.server.verdict import SHARE_OF_FLOOR, ShapeVerdict
 
 __all__ = ["draw"]
 
@@ -23,7 +23,7 @@ text { font: 12px system-ui, sans-serif; fill: #1f2328; }
 .grid { stroke: #d1d9e0; }
 .one { stroke: #59636e; }
 .bar { fill: #0969da; }
-.short { fill: #bc4c00; }
+.slower { fill: #bc4c00; }
 .floor { stroke: #1f2328; stroke-width: 2; }
 @media (prefers-color-scheme: dark) {
 text { fill: #f0f6fc; }
@@ -31,15 +31,16 @@ text { fill: #f0f6fc; }
 .grid { stroke: #3d444d; }
 .one { stroke: #9198a1; }
 .bar { fill: #4493f8; }
-.short { fill: #db6d28; }
+.slower { fill: #db6d28; }
 .floor { stroke: #f0f6fc; }
 }
 """
 
 
 def draw(verdicts: Sequence[ShapeVerdict]) -> str:
-    """An SVG with a bar for each shape that was compared with gearmand."""
-    bars = [(verdict, verdict.to_gearmand) for verdict in verdicts if verdict.to_gearmand]
+    """An SVG with a bar for each shape that shows speed and was compared with gearmand."""
+    fast = [verdict for verdict in verdicts if verdict.shape.kind in SHARE_OF_FLOOR]
+    bars = [(verdict, verdict.to_gearmand) for verdict in fast if verdict.to_gearmand]
     limits = [ratio / verdict.of_floor for verdict, ratio in bars if verdict.of_floor]
     ratios = [ratio for _, ratio in bars]
     low = min([1.0, *ratios]) / 1.2
@@ -60,7 +61,7 @@ def draw(verdicts: Sequence[ShapeVerdict]) -> str:
             shapes.append(text(x(tick), height - BOTTOM + 18, f"{tick:g}{TIMES}", "middle", "quiet"))
     for number, (verdict, ratio) in enumerate(bars):
         y = TOP + number * (BAR + GAP)
-        kind = "short" if ratio < FASTER_THAN_GEARMAND else "bar"
+        kind = "slower" if ratio < 1 else "bar"
         left, right = sorted((x(1), x(ratio)))
         shapes.append(
             f'<rect class="{kind}" x="{left}" y="{y}" width="{max(right - left, 1):.1f}" height="{BAR}">'

@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.server.build import Programs
-from benchmarks.server.servers import FLOOR, GEARMANDS, CannotStart, Server, start
+from benchmarks.server.servers import FLOOR, GEARCORE, GEARMANDS, CannotStart, Server, start
 from benchmarks.server.shapes import Kind, Shape, chains
 
 __all__ = ["Plan", "Results", "measure"]
@@ -43,10 +43,7 @@ class Plan:
 
     def words(self, shape: Shape, server: str) -> list[str]:
         """What loadgen is asked for."""
-        caps = [self.most_operations]
-        if server in GEARMANDS:
-            caps.append(shape.slow_in_gearmand)
-        return shape.words(self.divisor, min((cap for cap in caps if cap is not None), default=None))
+        return shape.words(self.divisor, self.most_operations, server in GEARMANDS)
 
     def takes(self, shape: Shape, server: str, number: int) -> bool:
         """Whether a server is measured under a shape in the round of that number."""
@@ -98,6 +95,8 @@ def run_chain(chain: Sequence[Shape], name: str, plan: Plan, programs: Programs,
     try:
         with start(name, floor=programs.floor, floor_wakes=chain[0].floor_wakes) as server:
             for shape in chain:
+                if shape.only_gearcore and name != GEARCORE:
+                    continue
                 figures = put_load(programs.loadgen, server, plan.words(shape, name))
                 if shape.rests:
                     time.sleep(REST)

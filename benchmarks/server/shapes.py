@@ -29,8 +29,9 @@ class Shape:
     about: str
     after: str | None = None
     """The shape that has to run first, on the same server: this one takes what it left."""
-    slow_in_gearmand: int | None = None
+    most_in_gearmand: int | None = None
     """The operations that gearmand gets where it takes minutes for those that the others do in seconds."""
+    only_gearcore: bool = False
     has_floor: bool = True
     floor_wakes: int = 0
     """How many sleepers the floor wakes for a job; 0 is all, as gearmand does."""
@@ -48,12 +49,14 @@ class Shape:
         pairs = (word.split("=") for word in self.load.split()[1:])
         return {key: int(value) for key, value in pairs}
 
-    def words(self, divisor: int = 1, most: int | None = None) -> list[str]:
+    def words(self, divisor: int, most: int | None, gearmand: bool) -> list[str]:
         """The arguments for a part of the operations: so many times fewer, and ``most`` at most."""
         options = self.options()
         for key in {"n", "queued"} & options.keys():
             fewer = max(options[key] // divisor, min(options[key], 200))
             options[key] = fewer if most is None else min(fewer, most)
+        if gearmand and self.most_in_gearmand is not None:
+            options["n"] = min(options["n"], self.most_in_gearmand)
         return [self.mode, *(f"{key}={value}" for key, value in options.items())]
 
     def descriptors(self) -> int:
@@ -129,13 +132,13 @@ SHAPES: Sequence[Shape] = (
         "foreground n=10000 c=1 w=1000 d=1",
         ROUND_TRIPS,
         "1,000 workers asleep, one job at a time",
-        slow_in_gearmand=300,
+        most_in_gearmand=300,
         floor_wakes=1,
     ),
-    Shape("submit_1kf", "submit n=200000 c=4 d=64 funcs=1000", PIPELINED, "for 1,000 functions in turn"),
+    Shape("submit_1kf", "submit n=100000 c=4 d=64 funcs=1000", PIPELINED, "for 1,000 functions in turn"),
     Shape(
         "drain_1kf",
-        "drain n=200000 w=4 funcs=1000",
+        "drain n=100000 w=4 funcs=1000",
         ROUND_TRIPS,
         "what `submit_1kf` left, by workers that offer all 1,000",
         after="submit_1kf",
@@ -145,7 +148,7 @@ SHAPES: Sequence[Shape] = (
         "foreground n=50000 c=4 w=4 d=16 funcs=1000",
         ROUND_TRIPS,
         "as `fg_4x16`, for 1,000 functions in turn",
-        slow_in_gearmand=10000,
+        most_in_gearmand=10000,
     ),
     Shape("register_20k", "register w=4 funcs=20000", PIPELINED, "workers offer 20,000 functions each"),
     Shape(
@@ -153,7 +156,7 @@ SHAPES: Sequence[Shape] = (
         "foreground n=20000 c=4 w=4 d=16 funcs=20000",
         ROUND_TRIPS,
         "as `fg_4x16`, for 20,000 functions in turn",
-        slow_in_gearmand=1000,
+        most_in_gearmand=1000,
     ),
     Shape(
         "submit_3m",
@@ -168,6 +171,7 @@ SHAPES: Sequence[Shape] = (
         PIPELINED,
         "and shrinks",
         after="submit_3m",
+        most_in_gearmand=50000,
         most_rounds=3,
     ),
     Shape(
@@ -180,7 +184,8 @@ SHAPES: Sequence[Shape] = (
         "steady_3m",
         "steady n=200000 c=4 w=4 d=64 queued=3000000",
         ROUND_TRIPS,
-        "3 million are",
+        "as `steady_1k`, with 3 million",
+        most_in_gearmand=20000,
         most_rounds=3,
     ),
     Shape("submit_64k", "submit n=5000 c=4 d=8 size=65536", PIPELINED, "workloads of 64 KB"),
@@ -205,7 +210,7 @@ SHAPES: Sequence[Shape] = (
     ),
     Shape(
         "flood",
-        "flood n=3000 c=2 w=1 d=1000",
+        "flood n=2000 c=2 w=1 d=1000",
         LATENCY,
         "one foreground job at a time, while a client floods another function with background jobs",
         has_floor=False,
@@ -219,6 +224,7 @@ SHAPES: Sequence[Shape] = (
         MEMORY,
         "memory after a million jobs, against that from before",
         after="queue_1m",
+        only_gearcore=True,
         most_rounds=3,
         rests=True,
     ),
