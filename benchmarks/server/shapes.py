@@ -171,7 +171,7 @@ SHAPES: Sequence[Shape] = (
         PIPELINED,
         "and shrinks",
         after="submit_3m",
-        most_in_gearmand=50000,
+        most_in_gearmand=5000,
         most_rounds=3,
     ),
     Shape(
@@ -185,7 +185,7 @@ SHAPES: Sequence[Shape] = (
         "steady n=200000 c=4 w=4 d=64 queued=3000000",
         ROUND_TRIPS,
         "as `steady_1k`, with 3 million",
-        most_in_gearmand=20000,
+        most_in_gearmand=3000,
         most_rounds=3,
     ),
     Shape("submit_64k", "submit n=5000 c=4 d=8 size=65536", PIPELINED, "workloads of 64 KB"),
