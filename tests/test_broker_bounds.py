@@ -1,5 +1,8 @@
 """What the broker takes is bounded, and who hits a bound is told."""
 
+import struct
+import time
+
 import pytest
 from world import World, handle
 
@@ -38,6 +41,24 @@ class TestOutput:
         peer.raw(b"status\n" * 1000)
         assert peer.connection.overflowed
         assert len(peer.connection.take_output()) < 15_000
+
+    def test_what_it_sent_behind_that_is_not_looked_at(self):
+        world = World(max_output=1000, job_retries=1)
+        client, worker = world.peer(), world.worker(b"f")
+        client.submit(b"f")
+        worker.raw(pack_request(P.ECHO_REQ, b"x" * 2000) * 2 + pack_request(P.GRAB_JOB))
+        assert worker.connection.overflowed
+        worker.leave()
+        assert client.received() == []
+        assert world.worker(b"f").grab() == handle(1)
+
+
+def test_a_packet_leaves_room_for_what_is_passed_on_with_it():
+    """STATUS_RES is longer than GET_STATUS, and its size has 32 bits too."""
+    peer = World(max_packet_size=1 << 40).peer()
+    peer.raw(struct.pack(">4sII", b"\0REQ", P.GET_STATUS, 0xFFFFFFFF))
+    ((kind, code, _),) = peer.received()
+    assert (kind, code) == (P.ERROR, b"ARGUMENT_TOO_LARGE")
 
 
 class TestMemory:
@@ -78,6 +99,39 @@ class TestMemory:
         assert peer.ask(P.ECHO_REQ, b"still here") == (P.ECHO_RES, b"still here")
         other.submit(b"f", b"x" * 10_000, type="_BG")
 
+    def test_the_first_part_of_an_unfinished_packet_counts_as_well(self):
+        world = World(max_memory=100_000)
+        for _ in range(50):
+            world.peer().raw(pack_request(P.ECHO_REQ, b"x" * 200_000)[:90_000])
+        assert world.broker.memory < 200_000
+
+    def test_those_who_wait_for_a_job_count(self):
+        world = World(max_memory=100_000)
+        client = world.peer()
+        answers = [client.ask(P.SUBMIT_JOB, b"f", b"u", b"")[0] for _ in range(5000)]
+        assert answers[-1] is P.ERROR
+        client.leave()
+        assert world.broker.memory < 2000
+
+    @pytest.mark.parametrize("pieces", [[b"prioritystatus", b"\n"], [b"prioritystat", b"us", b"\n"]])
+    def test_a_line_in_pieces_is_answered_when_the_memory_is_full(self, pieces):
+        world = World(max_memory=10_000)
+        client, peer = world.peer(), world.peer()
+        while client.ask(P.SUBMIT_JOB_BG, b"f", b"", b"x" * 100)[0] is P.JOB_CREATED:
+            pass
+        for piece in pieces:
+            peer.raw(piece)
+        assert peer.output().startswith(b"f\t")
+
+    @pytest.mark.parametrize("command", [b"create function", b"maxqueue"])
+    def test_admin_commands_make_no_functions_beyond_it(self, command):
+        world = World(max_memory=100_000)
+        peer = world.peer()
+        for number in range(500):
+            peer.raw(b"%b %d%b\n" % (command, number, b"x" * 1000))
+        assert world.broker.memory < 110_000
+        assert peer.output().endswith(b"ERR QUEUE_ERROR There+is+no+room+for+another+function\r\n")
+
     def test_a_peer_that_leaves_in_mid_packet_gives_its_memory_back(self):
         world = World(max_memory=100_000)
         for _ in range(50):
@@ -96,6 +150,16 @@ class TestFunctions:
         assert client.ask(P.SUBMIT_JOB, b"d", b"", b"")[:2] == (P.ERROR, b"QUEUE_ERROR")
         assert client.ask(P.CAN_DO, b"e")[:2] == (P.ERROR, b"QUEUE_ERROR")
         assert client.submit(b"a", type="_BG") == handle(4)
+
+    def test_admin_commands_make_no_more(self):
+        world = World(max_functions=3)
+        peer = world.peer()
+        for number in range(5):
+            peer.raw(b"create function f%d\nmaxqueue g%d 1\n" % (number, number))
+        refused = b"ERR QUEUE_ERROR There+is+no+room+for+another+function\r\n"
+        assert peer.output() == b"OK\r\n" * 3 + refused * 7
+        peer.raw(b"create function f0\nmaxqueue g0 2\n")
+        assert peer.output() == b"OK\r\n" * 2
 
     def test_their_names_are_bounded(self):
         client = World().peer()
@@ -133,9 +197,22 @@ class TestAccess:
         assert guest.connection.functions == [b"open"]
         assert set(asked) == {("work", b"closed"), ("work", b"open")}
 
+    def test_the_command_that_is_asked_about_is_the_one_that_is_answered(self, guest, asked):
+        guest.raw(b"shutdown\0status\n")
+        assert guest.output() == b"ERR PERMISSION_DENIED This+peer+may+not+send+this+command+shutdown\r\n"
+        assert asked == [("admin", b"shutdown")]
+
     def test_administering(self, guest, asked):
         guest.raw(b"SHUTDOWN graceful\r\n")
         assert guest.output() == b"ERR PERMISSION_DENIED This+peer+may+not+send+this+command+shutdown\r\n"
         guest.raw(b"status\n")
         assert guest.output() == b".\n"
         assert asked == [("admin", b"shutdown"), ("admin", b"status")]
+
+
+def test_a_function_offered_very_often_is_withdrawn_at_once():
+    worker = World().peer()
+    worker.raw(pack_request(P.CAN_DO, b"f") * 30_000)
+    start = time.perf_counter()
+    worker.send(P.CANT_DO, b"f")
+    assert time.perf_counter() - start < 1

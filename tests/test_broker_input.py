@@ -6,6 +6,7 @@ import pytest
 from world import World, handle
 
 from gearcore._codec import pack_request, pack_response
+from gearcore.broker import Broker, Connection
 from gearcore.protocol import PACKETS, Party
 from gearcore.protocol import PacketType as P
 
@@ -175,3 +176,38 @@ def test_what_is_not_bytes_is_refused(world):
     with pytest.raises(TypeError):
         world.peer().connection.receive("text", 0.0)
     world.peer().connection.receive(memoryview(bytearray(pack_request(P.PRE_SLEEP))), 0.0)
+
+
+class TestMisuse:
+    """What a driver or a callable of its own does wrong is refused, and breaks nothing."""
+
+    @pytest.mark.parametrize("act", [lambda c: c.broker.disconnect(c), lambda c: c.receive(b"x\n", 0.0)])
+    def test_a_connection_is_left_alone_while_it_receives(self, act):
+        def answer(connection, line):
+            act(connection)
+            return b"never said"
+
+        def may(action, name):
+            act(connection)
+            return True
+
+        broker = Broker(answer)
+        connection = broker.connect(access=may)
+        for data in (pack_request(P.SUBMIT_JOB, b"f", b"", b""), pack_request(P.CAN_DO, b"f")):
+            with pytest.raises(RuntimeError, match="while it answers"):
+                connection.receive(data, 0.0)
+        plain = broker.connect()
+        with pytest.raises(RuntimeError, match="while it answers"):
+            plain.receive(b"status\n", 0.0)
+        plain.receive(pack_request(P.ECHO_REQ, b"still here"), 0.0)
+        assert plain.take_output().endswith(b"still here")
+
+    def test_a_connection_of_another_broker_is_not_disconnected(self, world):
+        peer = world.worker(b"f")
+        with pytest.raises(ValueError, match="not of this broker"):
+            World().broker.disconnect(peer.connection)
+        peer.leave()
+
+    def test_a_connection_that_no_broker_made_receives_nothing(self):
+        with pytest.raises(ValueError, match="disconnected"):
+            Connection.__new__(Connection).receive(b"", 0.0)

@@ -1,8 +1,11 @@
 """A job's life in the broker: submitted, joined, queued, handed out, reported on, ended."""
 
+import struct
+
 import pytest
 from world import PREFIX, World, handle
 
+from gearcore._codec import pack_response
 from gearcore.broker import Admin, Broker
 from gearcore.protocol import PacketType as P
 
@@ -359,3 +362,80 @@ def test_a_broker_with_jobs_and_peers_can_be_dropped():
 
 def test_the_prefix_of_the_tests_is_the_one_in_the_handles(world):
     assert world.peer().submit(b"f").decode().rpartition(":")[0] == PREFIX
+
+
+@pytest.mark.parametrize("kind", [P.WORK_DATA, P.WORK_WARNING, P.WORK_COMPLETE])
+def test_a_nul_that_a_worker_left_out_is_put_in(world, kind):
+    client, worker = world.peer(), world.worker(b"f")
+    client.submit(b"f")
+    client.output()
+    worker.grab()
+    worker.raw(struct.pack(">4sII", b"\0REQ", kind, 8) + handle(1))
+    assert client.output() == pack_response(kind, handle(1), b"")
+
+
+@pytest.mark.parametrize(
+    ("packet", "text"),
+    [
+        ((P.WORK_DATA, b""), b"Job does not exist on server"),
+        ((P.WORK_WARNING, b""), b"Job does not exist on server"),
+        ((P.WORK_EXCEPTION, b""), b"An exception was received for a job that does not exist"),
+        ((P.WORK_STATUS, b"1", b"2"), b"Job given in work result not found"),
+        ((P.WORK_COMPLETE, b""), b"Job given in work result not found"),
+        ((P.WORK_FAIL,), b"Job given in work result not found"),
+    ],
+    ids=lambda value: value[0].name if isinstance(value, tuple) else "",
+)
+def test_the_words_for_a_job_that_is_not_there(world, packet, text):
+    kind, *rest = packet
+    assert world.peer().ask(kind, handle(1), *rest) == (P.ERROR, b"JOB_NOT_FOUND", text)
+
+
+@pytest.mark.parametrize(("size", "code"), [(63, b"JOB_NOT_FOUND"), (64, b"ARGUMENT_TOO_LARGE")])
+def test_a_handle_in_work_fail_has_at_most_63_bytes(world, size, code):
+    assert world.peer().ask(P.WORK_FAIL, b"x" * size)[1] == code
+
+
+class TestReduceJobs:
+    @pytest.mark.parametrize(
+        ("type", "left"), [(P.SUBMIT_REDUCE_JOB, 0), (P.SUBMIT_REDUCE_JOB_BACKGROUND, 1)]
+    )
+    def test_in_the_background_they_outlive_their_client(self, world, type, left):
+        client = world.peer()
+        client.ask(type, b"f", b"", b"reduce", b"", b"w")
+        assert world.status(b"f")[1:4] == (0, 1, 0)
+        client.leave()
+        assert len(world.broker) == left
+
+    def test_a_reducer_of_64_bytes_is_taken_and_a_longer_one_refused(self, world):
+        client, worker = world.peer(), world.worker(b"f")
+        assert client.ask(P.SUBMIT_REDUCE_JOB, b"f", b"", b"r" * 64, b"", b"")[0] is P.JOB_CREATED
+        assert worker.ask(P.GRAB_JOB_ALL)[4] == b"r" * 64
+        assert client.ask(P.SUBMIT_REDUCE_JOB, b"f", b"", b"r" * 65, b"", b"")[1] == b"ARGUMENT_TOO_LARGE"
+
+    def test_what_they_took_comes_free(self, world):
+        client, _ = world.peer(), world.worker(b"f")
+        before = world.broker.memory
+        client.ask(P.SUBMIT_REDUCE_JOB_BACKGROUND, b"f", b"u", b"reduce", b"", b"w")
+        world.broker.cancel(handle(1))
+        assert world.broker.memory == before
+
+
+def test_a_nul_behind_what_a_status_is_asked_of_is_left_out(world):
+    client = world.peer()
+    client.submit(b"f", unique=b"u")
+    known = (b"1", b"0", b"0", b"0")
+    assert client.ask(P.GET_STATUS, handle(1) + b"\0") == (P.STATUS_RES, handle(1), *known)
+    assert client.ask(P.GET_STATUS_UNIQUE, b"u\0") == (P.STATUS_RES_UNIQUE, b"u", *known, b"1")
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [(b" \t\r\n12", b"12"), (b"+12", b"12"), (b"12x", b"12"), (b"4294967297", b"4294967295"), (b"-1", b"0")],
+)
+def test_how_a_number_is_read(world, sent, read):
+    client, worker = world.peer(), world.worker(b"f")
+    client.submit(b"f")
+    worker.grab()
+    worker.send(P.WORK_STATUS, handle(1), sent, b"7")
+    assert client.ask_all(P.GET_STATUS, handle(1))[-1][4:] == (read, b"7")

@@ -151,10 +151,41 @@ class TestDelayedJobs:
         world.pass_time(60)
         assert [worker.ask(P.GRAB_JOB)[-1] for _ in range(4)] == [b"a1", b"a2", b"b", b"c"]
 
+    def test_one_that_is_cancelled_leaves_the_others_in_order(self, world):
+        """Into its place comes the last of the heap, which may be earlier than what is above that place."""
+        handles = {seconds: delayed(world, seconds) for seconds in (1, 10, 2, 11, 12, 3, 4)}
+        assert world.broker.cancel(handles[11])
+        worker, grabbed = world.worker(b"f"), []
+        for _ in range(12):
+            world.pass_time(1)
+            grabbed.append(worker.grab())
+        assert grabbed == [handles.get(n) if n != 11 else None for n in range(1, 13)]
+
+    def test_the_earlier_of_the_last_two_comes_first(self, world):
+        handles = {seconds: delayed(world, seconds) for seconds in (1, 10, 2, 11)}
+        worker, grabbed = world.worker(b"f"), []
+        for _ in range(12):
+            world.pass_time(1)
+            grabbed.append(worker.grab())
+        assert grabbed == [handles.get(n) for n in range(1, 13)]
+
     @pytest.mark.parametrize("epoch", [b"0", b"1", b"-3", b"soon", b""])
     def test_a_time_that_passed_or_is_none_means_at_once(self, world, epoch):
         world.peer().ask(P.SUBMIT_JOB_EPOCH, b"f", b"", epoch, b"w")
         assert world.worker(b"f").grab() == handle(1)
+
+    def test_the_time_that_it_is_means_at_once(self, world):
+        assert delayed(world, 0) == world.worker(b"f").grab()
+
+    def test_white_space_and_a_plus_may_come_before_the_time(self, world):
+        epoch = b" +" + at(world, 10)
+        world.peer().ask(P.SUBMIT_JOB_EPOCH, b"f", b"", epoch, b"")
+        assert world.broker.deadline == world.now + 10
+
+    def test_it_is_of_normal_priority(self, world):
+        delayed(world, 1)
+        world.pass_time(1)
+        assert world.status(b"f")[1:4] == (0, 1, 0)
 
     def test_it_counts_as_queued_and_hides_no_other_job(self, world):
         delayed(world, 10)
@@ -249,6 +280,13 @@ class TestLimits:
         client.received()
         assert client.submit(b"f") == handle(5)
 
+    def test_delayed_jobs_count(self, world):
+        world.broker.limit(b"f", 0, 1, 0)
+        delayed(world, 10)
+        refused = (P.ERROR, b"QUEUE_ERROR", b"Job queue is full")
+        assert world.peer().ask(P.SUBMIT_JOB_BG, b"f", b"", b"") == refused
+        assert world.broker.drop_function(b"f") is False
+
     def test_a_limit_holds_for_a_function_that_comes_later_and_does_not_list_it(self, world):
         world.broker.limit(b"f", 1, 1, 1)
         assert world.broker.functions == []
@@ -291,3 +329,13 @@ def test_every_client_gets_exceptions_if_the_rules_say_so():
     worker.grab()
     worker.send(P.WORK_EXCEPTION, handle(1), b"why")
     assert client.received() == [(P.WORK_EXCEPTION, handle(1), b"why")]
+
+
+@pytest.mark.parametrize(("timeout", "seconds", "next"), [(b"5000", 10, 5), (b"20000", 10, 10)])
+def test_the_deadline_is_the_earliest_of_all(world, timeout, seconds, next):
+    worker = world.peer()
+    worker.send(P.CAN_DO_TIMEOUT, b"f", timeout)
+    world.peer().submit(b"f", type="_BG")
+    worker.grab()
+    delayed(world, seconds)
+    assert world.broker.deadline == world.now + next

@@ -108,3 +108,101 @@ def test_a_thousand_sleepers_of_twenty_thousand_functions_cost_no_more_than_the_
         assert worker.received() == NOOP
         assert worker.grab()
         worker.send(P.PRE_SLEEP)
+
+
+def test_wake_ups_are_passed_on_in_the_order_in_which_they_were_sent(world):
+    first, other, second = world.sleeper(b"f"), world.sleeper(b"g"), world.sleeper(b"f")
+    client = world.peer()
+    client.submit(b"f")
+    world.pass_time(0.05)
+    client.submit(b"g")
+    assert first.received() == other.received() == NOOP
+    world.pass_time(0.06)
+    assert second.received() == NOOP
+
+
+def test_one_tick_passes_on_every_wake_up_that_is_due(world):
+    workers = [world.sleeper(b"f") for _ in range(4)]
+    client = world.peer()
+    client.submit(b"f")
+    client.submit(b"f")
+    assert [worker.received() for worker in workers] == [NOOP, NOOP, [], []]
+    world.broker.tick(world.now + 0.11, world.unix_time)
+    assert [worker.received() for worker in workers] == [[], [], NOOP, NOOP]
+
+
+def test_a_wake_up_that_was_answered_in_vain_does_not_keep_the_next_one_back(world):
+    first, second, quick, client = world.sleeper(b"f"), world.sleeper(b"f"), world.worker(b"f"), world.peer()
+    client.submit(b"f")
+    assert first.received() == NOOP
+    assert quick.grab()
+    assert first.grab() is None
+    client.submit(b"f")
+    assert second.received() == NOOP
+
+
+def test_a_wake_up_stays_with_a_worker_that_withdraws_another_function(world):
+    first, second = world.sleeper(b"f", b"g"), world.sleeper(b"f")
+    world.peer().submit(b"f")
+    assert first.received() == NOOP
+    first.send(P.CANT_DO, b"g")
+    assert second.received() == []
+    assert first.grab()
+
+
+@pytest.mark.parametrize("packet", [(P.CANT_DO, b"f"), (P.RESET_ABILITIES,)])
+def test_who_withdraws_in_its_sleep_is_not_woken_for_its_own_job(world, packet):
+    worker = world.worker(b"f")
+    world.peer().submit(b"f")
+    assert worker.grab()
+    worker.send(P.PRE_SLEEP)
+    other = world.sleeper(b"f")
+    worker.send(*packet)
+    assert worker.received() == []
+    assert other.received() == NOOP
+
+
+def test_who_withdraws_everything_in_its_sleep_sleeps_on(world):
+    worker = world.worker(b"f")
+    client = world.peer()
+    client.submit(b"f")
+    assert worker.grab()
+    worker.send(P.PRE_SLEEP)
+    worker.send(P.RESET_ABILITIES)
+    worker.send(P.CAN_DO, b"g")
+    client.submit(b"g")
+    assert worker.received() == NOOP
+
+
+def test_who_is_told_of_a_job_instead_of_falling_asleep_is_awake(world):
+    client, worker = world.peer(), world.worker(b"f")
+    client.submit(b"f")
+    assert worker.ask(P.PRE_SLEEP) == (P.NOOP,)
+    client.submit(b"f")
+    assert worker.received() == []
+
+
+def test_nobody_is_woken_for_the_job_of_a_worker_that_was_its_own_client(world):
+    both = world.worker(b"f")
+    both.submit(b"f")
+    assert both.grab()
+    other = world.sleeper(b"f")
+    both.leave()
+    assert other.received() == []
+
+
+class TestAllAreWoken:
+    @pytest.fixture
+    def world(self):
+        return World(worker_wakeup=0)
+
+    def test_once_until_they_sleep_again(self, world):
+        client, worker = world.peer(), world.sleeper(b"f", b"g")
+        client.submit(b"f")
+        client.submit(b"g")
+        assert worker.received() == NOOP
+
+    def test_but_not_by_what_they_offer_in_their_sleep(self, world):
+        world.peer().submit(b"g")
+        worker = world.sleeper(b"f")
+        assert worker.ask_all(P.CAN_DO, b"g") == []

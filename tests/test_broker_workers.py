@@ -3,6 +3,7 @@
 import pytest
 from world import World, handle
 
+from gearcore._codec import pack_request
 from gearcore.protocol import PacketType as P
 
 
@@ -208,3 +209,43 @@ class TestWorkersThatLeave:
         both.leave()
         assert len(world.broker) == 0
         assert world.status(b"f")[1:] == (0, 0, 0, 0, 0)
+
+
+class TestFewFunctionsWithJobs:
+    """A worker that offers many functions looks among those that have jobs instead."""
+
+    def test_they_take_turns(self, world):
+        client, worker = world.peer(), world.worker(b"a", b"b", b"c", b"d", b"e")
+        for function in (b"a", b"a", b"b", b"b"):
+            client.submit(function, function)
+        assert [worker.ask(P.GRAB_JOB)[-1] for _ in range(4)] == [b"b", b"a", b"b", b"a"]
+
+    def test_of_several_offers_of_a_function_the_newest_counts(self, world):
+        worker = world.peer()
+        worker.send(P.CAN_DO_TIMEOUT, b"f", b"5000")
+        worker.send(P.CAN_DO, b"f")
+        world.peer().submit(b"f", type="_BG")
+        assert worker.grab() == handle(1)
+        assert world.broker.deadline is None
+
+
+def test_what_a_dropped_function_took_comes_free(world):
+    before = world.broker.memory
+    world.broker.create_function(b"f" * 100)
+    assert world.broker.memory > before
+    assert world.broker.drop_function(b"f" * 100)
+    assert world.broker.memory == before
+
+
+def test_a_workload_that_is_larger_than_what_is_left_of_the_memory_is_refused():
+    client = World(max_memory=50_000).peer()
+    assert client.ask(P.SUBMIT_JOB_BG, b"f", b"", b"x" * 60_000)[:2] == (P.ERROR, b"QUEUE_ERROR")
+    assert client.submit(b"f", b"x" * 40_000, type="_BG") == handle(1)
+
+
+def test_the_parts_of_a_packet_without_a_body_are_put_together_when_the_memory_is_full():
+    worker = World(max_memory=0).peer()
+    packet = pack_request(P.GRAB_JOB)
+    worker.raw(packet[:5])
+    worker.raw(packet[5:])
+    assert worker.received() == [(P.NO_JOB,)]

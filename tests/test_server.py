@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 
@@ -101,6 +102,28 @@ def test_connections_over_the_limit_are_closed_and_logged(caplog):
             fourth.ask(P.ECHO_REQ, b"")
 
 
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, new_event_loop], ids=["asyncio", "own choice"])
+def test_connections_that_come_all_at_once_are_counted_too(factory):
+    async def scene():
+        async with Server(port=0, limits=Limits(connections=2)) as server:
+            callers = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(10)]
+            await asyncio.sleep(0.2)
+            try:
+                return len(server.peers)
+            finally:
+                for caller in callers:
+                    caller.close()
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        assert runner.run(scene()) == 2
+
+
+@pytest.mark.parametrize("keepalive", [Keepalive(0, 0, 0), Keepalive(99999, 99999, 999)], ids=str)
+def test_keepalive_beyond_what_the_system_takes(keepalive):
+    with Server(port=0, keepalive=keepalive) as server, Caller(server) as client:
+        assert client.ask(P.ECHO_REQ, b"x") == (P.ECHO_RES, b"x")
+
+
 def test_a_peer_that_never_reads_is_cut_off_and_its_jobs_are_kept(caplog):
     with Server(port=0, limits=Limits(output=1_000_000)) as server, Caller(server) as worker:
         with Caller(server) as stuck:
@@ -173,6 +196,61 @@ def test_stopping_closes_the_connections_and_frees_the_port():
         assert caller.socket.recv(1) == b""
     with Server(port=port) as again, Caller(again) as caller:
         assert caller.ask(P.ECHO_REQ, b"x") == (P.ECHO_RES, b"x")
+
+
+def test_a_server_can_be_started_again():
+    server = Server(port=0)
+    for _ in range(2):
+        with server, Caller(server) as caller:
+            assert caller.ask(P.ECHO_REQ, b"x") == (P.ECHO_RES, b"x")
+            time.sleep(0.05)
+            assert caller.ask(P.ECHO_REQ, b"x") == (P.ECHO_RES, b"x")
+
+
+def test_starting_a_second_time_does_not_stop_it():
+    async def scene():
+        async with Server(port=0) as server:
+            with pytest.raises(RuntimeError, match="started already"):
+                await server.start()
+            _, writer = await asyncio.open_connection(*server.addresses[0])
+            writer.close()
+            await writer.wait_closed()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_a_connection_accepted_while_the_server_stops_is_closed(turns):
+    async def scene():
+        server = Server(port=0)
+        await server.start()
+        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as peer:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await server.stop()
+            await asyncio.sleep(0.05)
+            peer.setblocking(False)
+            with suppress(ConnectionResetError):
+                assert peer.recv(1) == b""
+        assert not server.peers
+
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(scene())
+
+
+def test_a_thread_that_gets_no_event_loop_says_so(monkeypatch):
+    def none_to_be_had():
+        raise OSError("too many open files")
+
+    def start():
+        with pytest.raises(OSError, match="too many open files"):
+            Server(port=0).__enter__()
+        ended.set()
+
+    monkeypatch.setattr("gearcore.server.thread.new_event_loop", none_to_be_had)
+    ended = threading.Event()
+    threading.Thread(target=start, daemon=True).start()
+    assert ended.wait(5)
 
 
 def test_it_listens_on_ipv6_and_on_several_addresses():

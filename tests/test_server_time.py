@@ -1,14 +1,18 @@
 """What the server does by itself when time passes, and how it stops."""
 
+import asyncio
+import gc
 import signal
 import socket
 import subprocess
 import sys
 import time
+import weakref
 
 import pytest
 from caller import Caller
 
+from gearcore._codec import pack_request
 from gearcore.protocol import PacketType as P
 from gearcore.server import Server
 
@@ -49,6 +53,35 @@ def test_a_job_that_takes_too_long_goes_to_another_worker(server):
             assert 0.5 < time.monotonic() - start < 2
             assert other.ask(P.GRAB_JOB)[1] == handle
         assert slow.ask(P.WORK_COMPLETE, handle, b"")[:2] == (P.ERROR, b"JOB_NOT_FOUND")
+
+
+def test_a_step_of_the_clock_is_noticed_before_there_is_a_delayed_job(monkeypatch):
+    real = time.time
+    monkeypatch.setattr("gearcore.server.server.LONGEST_WAIT", 0.05)
+    with Server(port=0) as server, Caller(server) as caller:
+        monkeypatch.setattr("gearcore.server.server.time.time", lambda: real() + 3600)
+        time.sleep(0.2)
+        monkeypatch.setattr("gearcore.server.server.LONGEST_WAIT", 60)
+        caller.send(P.CAN_DO, b"f")
+        caller.ask(P.SUBMIT_JOB_EPOCH, b"f", b"", b"%d" % (real() + 1800), b"")
+        assert caller.ask(P.GRAB_JOB)[0] is P.JOB_ASSIGN
+
+
+def test_nothing_is_left_of_a_server_that_stopped():
+    async def scene():
+        async with Server(port=0) as server:
+            reader, writer = await asyncio.open_connection(*server.addresses[0])
+            writer.write(pack_request(P.SUBMIT_JOB_EPOCH, b"f", b"", b"%d" % (time.time() + 1000), b""))
+            await reader.readexactly(12)
+        writer.close()
+        await writer.wait_closed()
+        stopped = weakref.ref(server)
+        del server
+        await asyncio.sleep(0.05)
+        gc.collect()
+        assert stopped() is None
+
+    asyncio.run(scene())
 
 
 def test_shutdown_stops_at_once(server):

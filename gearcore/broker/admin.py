@@ -17,6 +17,7 @@ from gearcore._version import __version__
 __all__ = ["Admin"]
 
 OK = b"OK\r\n"
+NO_ROOM = b"ERR QUEUE_ERROR There+is+no+room+for+another+function\r\n"
 
 LEVEL_NAMES = {
     logging.CRITICAL: b"FATAL",
@@ -117,8 +118,7 @@ def max_queue(connection: Connection, words: list[bytes]) -> bytes:
         high = normal = low = sizes[0] if sizes else 0
     else:
         high, normal, low = (*sizes, 0)[:3]
-    connection.broker.limit(words[1], high, normal, low)
-    return OK
+    return OK if connection.broker.limit(words[1], high, normal, low) else NO_ROOM
 
 
 def parse_size(word: bytes) -> int:
@@ -131,8 +131,7 @@ def create(connection: Connection, words: list[bytes]) -> bytes:
     """Have a function listed: ``create function NAME``."""
     if len(words) != 3 or words[1].lower() != b"function":
         return incomplete(words)
-    connection.broker.create_function(words[2])
-    return OK
+    return OK if connection.broker.create_function(words[2]) else NO_ROOM
 
 
 def drop(connection: Connection, words: list[bytes]) -> bytes:

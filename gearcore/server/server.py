@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import signal
 import socket
 import ssl
@@ -39,7 +40,7 @@ CLOSE_TIMEOUT = 1.0
 
 
 LONGEST_WAIT = 60.0
-"""Seconds between looks at the clock while a job waits for a time of day: the clock may be set meanwhile."""
+"""Seconds between looks at the clock: the time of day may be set meanwhile."""
 
 
 class Server:
@@ -135,6 +136,7 @@ class Server:
         self.peers: set[Peer] = set()
         self.read_buffer = memoryview(bytearray(READ_SIZE))
         self._listening: list[Listening] = []
+        self._running = False
         self._flush_is_due = False
         self._draining = False
         self._stopping = asyncio.Event()
@@ -152,9 +154,13 @@ class Server:
         return self.addresses[0][1]
 
     async def start(self) -> None:
-        """Start to listen, in the running event loop."""
+        """Start to listen, in the running event loop. A server that was stopped can be started again."""
+        if self._running:
+            raise RuntimeError("the server is started already")
         self._loop = asyncio.get_running_loop()
-        self.broker.tick(self._loop.time(), time.time())
+        self._running = True
+        self._flush_is_due = False
+        self._tick()
         try:
             for listener in self._listeners:
                 self._listening.append(
@@ -171,6 +177,7 @@ class Server:
 
     async def stop(self) -> None:
         """Stop to listen, write what is there for the peers, and close their connections."""
+        self._running = False
         listening = self._close_listeners()
         self._flush()
         if self._timer is not None:
@@ -185,7 +192,7 @@ class Server:
         for one in listening:
             await one.wait_closed()
         self._draining = False
-        self._stopping.clear()
+        self._stopping = asyncio.Event()  # an event is of one event loop, and the next may be another
 
     def _close_listeners(self) -> list[Listening]:
         closing, self._listening = self._listening, []
@@ -227,6 +234,11 @@ class Server:
         connection = self.broker.connect(identity.address, sock.fileno(), may)
         connection.driver = peer
         self.peers.add(peer)
+        if not self._running:  # it was accepted before, and is told of only now
+            peer.transport.abort()
+        elif len(self.peers) > self.limits.connections:  # several were accepted at once
+            log.warning("peer %s is refused: %d connections are open", identity, self.limits.connections)
+            peer.transport.abort()
         return connection, identity
 
     def flush_soon(self) -> None:
@@ -239,9 +251,9 @@ class Server:
         self._flush_is_due = False
         for connection in self.broker.drain():
             connection.driver.flush()
-        deadline = self.broker.deadline
-        if deadline is not None:
-            self._tick_at(deadline)
+        if self._running:
+            deadline = self.broker.deadline
+            self._tick_at(math.inf if deadline is None else deadline)
         if self._draining and not len(self.broker):
             self._stopping.set()
 

@@ -15,6 +15,9 @@ KEEPALIVE_OPTIONS = {
 }
 """Their names on the systems that have them; macOS has one of its own for the first."""
 
+MOST = {"idle": 32767, "interval": 32767, "count": 127}
+"""The largest values that Linux takes. None takes 0."""
+
 
 def configure(sock: socket.socket, keepalive: Keepalive) -> None:
     """Have an accepted TCP socket send at once, and find out when its peer is gone."""
@@ -24,12 +27,12 @@ def configure(sock: socket.socket, keepalive: Keepalive) -> None:
         value = getattr(keepalive, field)
         option = next((getattr(socket, name) for name in names if hasattr(socket, name)), None)
         if value >= 0 and option is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+            sock.setsockopt(socket.IPPROTO_TCP, option, min(max(value, 1), MOST[field]))
     unacknowledged = getattr(socket, "TCP_USER_TIMEOUT", None)
     if unacknowledged is not None and min(keepalive.idle, keepalive.interval, keepalive.count) > 0:
         # a peer that vanished while something was on its way to it is found out in the same time
         milliseconds = 1000 * (keepalive.idle + keepalive.interval * keepalive.count)
-        sock.setsockopt(socket.IPPROTO_TCP, unacknowledged, milliseconds)
+        sock.setsockopt(socket.IPPROTO_TCP, unacknowledged, min(milliseconds, 2**31 - 1))
 
 
 def acknowledge_at_once(sock: socket.socket) -> None:

@@ -16,6 +16,7 @@ cdef class Connection:
     cdef readonly int number
     cdef public object driver
     cdef object access
+    cdef bint receiving
 
     cdef int feed(self, const char *data, size_t size) except -1
     cdef size_t _top_up(self, Peer *peer, const char *data, size_t size) except? 0

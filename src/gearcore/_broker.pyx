@@ -210,7 +210,7 @@ cdef size_t consume(Core *core, Peer *peer, const char *data, size_t size) excep
     cdef size_t body_size
     cdef char[128] text
     cdef Packet packet
-    while end - at >= 4 and at[0] == 0:
+    while end - at >= 4 and at[0] == 0 and not peer.closing:
         magic = read_u32(at)
         if magic != REQUEST_MAGIC and magic != RESPONSE_MAGIC:
             refuse(core, peer, b"INVALID_MAGIC", b"A packet starts with \\0REQ; what came cannot be read")
@@ -266,6 +266,7 @@ cdef class Connection:
         connection was given to `Broker.disconnect`, MemoryError when there is none for what the peer asks.
         """
         cdef Py_buffer view
+        self._connected()
         self.broker.core.now = now
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         try:
@@ -276,18 +277,24 @@ cdef class Connection:
     cdef int feed(self, const char *data, size_t size) except -1:
         cdef Peer *peer = self._connected()
         cdef size_t used
-        while size and not peer.closing:
-            if peer.discarding:
-                used = min(peer.discarding, size)
-                peer.discarding -= used
-            elif peer.input.size:
-                used = self._top_up(peer, data, size)
-            else:
-                used = consume(&self.broker.core, peer, data, size)
-                if not used and not peer.closing:
-                    used = self._set_aside(peer, data, size)
-            data += used
-            size -= used
+        if self.receiving:
+            raise RuntimeError("a connection cannot receive while it answers what it received")
+        self.receiving = True
+        try:
+            while size and not peer.closing:
+                if peer.discarding:
+                    used = min(peer.discarding, size)
+                    peer.discarding -= used
+                elif peer.input.size:
+                    used = self._top_up(peer, data, size)
+                else:
+                    used = consume(&self.broker.core, peer, data, size)
+                    if not used and not peer.closing:
+                        used = self._set_aside(peer, data, size)
+                data += used
+                size -= used
+        finally:
+            self.receiving = False
         return 0
 
     cdef size_t _top_up(self, Peer *peer, const char *data, size_t size) except? 0:
@@ -308,7 +315,7 @@ cdef class Connection:
         cdef Core *core = &self.broker.core
         cdef Buffer *input = &peer.input
         cdef size_t before = input.capacity
-        if core.memory + size > core.rules.max_memory and input.size >= HEADER_SIZE:
+        if core.memory + size > core.rules.max_memory and input.size >= HEADER_SIZE and input.data[0] == 0:
             refuse(core, peer, b"QUEUE_ERROR", b"The memory that this server may use is full")
             peer.discarding = missing(input) - size
             self._let_go(peer)
@@ -325,7 +332,7 @@ cdef class Connection:
         return 0
 
     cdef size_t _set_aside(self, Peer *peer, const char *data, size_t size) except? 0:
-        """Keep what is unfinished, up to the end of a line; a line that is whole by then is answered."""
+        """Keep what is unfinished: a packet's header, or up to the end of a line, which is then answered."""
         cdef Buffer *input = &peer.input
         cdef const char *newline = NULL
         cdef bint is_text = (input.data[0] if input.size else data[0]) != 0
@@ -337,6 +344,8 @@ cdef class Connection:
                 self._answer(peer, b"ERR ARGUMENT_TOO_LARGE A+line+of+text+is+limited+to+8192+bytes\r\n")
                 peer.closing = True
                 return size
+        else:
+            size = min(size, <size_t>HEADER_SIZE)   # there has to be room for the rest
         self._keep(peer, data, size)
         if newline != NULL:
             line = PyBytes_FromStringAndSize(input.data, input.size - 1)
@@ -345,7 +354,8 @@ cdef class Connection:
         return size
 
     cdef bytes _answer_to(self, bytes line):
-        cdef bytes command = line.strip(b"\r").partition(b" ")[0].lower()
+        # the command as `Admin` reads it, or else a peer could name one and have another run
+        cdef bytes command = line.removesuffix(b"\r").partition(b"\0")[0].partition(b" ")[0].lower()
         if self.access is not None and not self.access("admin", command):
             return b"ERR PERMISSION_DENIED This+peer+may+not+send+this+command+" + command + b"\r\n"
         return self.broker._answer_line(self, line)
@@ -413,6 +423,13 @@ cdef tuple STATE_NAMES = ("queued", "running", "delayed")
 
 cdef bytes function_name(const Function *function):
     return PyBytes_FromStringAndSize(function.name, function.name_size)
+
+
+cdef bint has_room_for_function(Core *core, const char *name, size_t size):
+    """Whether the bounds allow that function; one that is there already, they do."""
+    if find_function(core, name, size) != NULL:
+        return True
+    return core.functions.count < core.rules.max_functions and core.memory + size <= core.rules.max_memory
 
 
 cdef void free_members(Table *table) noexcept:
@@ -486,7 +503,8 @@ cdef class Broker:
         memcpy(self.core.prefix, <const char *>prefix, len(prefix))
         self.core.prefix_size = len(prefix)
         memcpy(&self.core.key, <const char *>secret, sizeof(self.core.key))
-        self.core.rules.max_packet_size = max_packet_size
+        # the packets that pass an argument on add a handle to it, and count in 32 bits as well
+        self.core.rules.max_packet_size = min(max_packet_size, <size_t>0xFFFFFFFF - 1024)
         self.core.rules.max_output = max_output
         self.core.rules.max_memory = max_memory
         self.core.rules.max_functions = max_functions
@@ -539,6 +557,10 @@ cdef class Broker:
         cdef Peer *peer = connection.peer
         if peer == NULL:
             return
+        if connection.broker is not self:
+            raise ValueError(f"{connection!r} is not of this broker")
+        if connection.receiving:
+            raise RuntimeError("a connection cannot be disconnected while it answers what it received")
         connection.peer = NULL
         self._connections.pop(connection, None)
         abandon(&self.core, peer)
@@ -662,16 +684,23 @@ cdef class Broker:
     def limit(self, bytes name not None, size_t high, size_t normal, size_t low):
         """Refuse submissions of a priority while the function has that many jobs of any kind; 0 for no limit.
 
-        It holds for a function that nobody has mentioned yet, too.
+        It holds for a function that nobody has mentioned yet, too. Return False, and do nothing, when there is no
+        room for that.
         """
+        if not has_room_for_function(&self.core, name, len(name)):
+            return False
         cdef Function *function = get_unlisted_function(&self.core, name, len(name))
         function.most[0] = high
         function.most[1] = normal
         function.most[2] = low
+        return True
 
     def create_function(self, bytes name not None):
-        """Have a function listed before anybody offers it or submits a job for it."""
+        """Have a function listed before anybody offers it or submits a job for it; return whether there is room."""
+        if not has_room_for_function(&self.core, name, len(name)):
+            return False
         get_function(&self.core, name, len(name))
+        return True
 
     def drop_function(self, bytes name not None):
         """Forget a function, and return True; False if it has workers or jobs; None if there is none."""

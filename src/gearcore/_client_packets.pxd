@@ -139,7 +139,7 @@ cdef inline int submit(Core *core, Peer *peer, const Submission *asked) except -
     if asked.background:
         job.background = True
     else:
-        watch_job(job, peer)
+        watch_job(core, job, peer)
     if twin == NULL:
         if asked.unix_time > core.now + core.unix_offset:
             delay(core, job, asked.unix_time)

@@ -149,7 +149,8 @@ cdef inline Job *create_job(Core *core, Function *function, const Submission *as
     return job
 
 
-cdef inline void free_watch(Watch *watch) noexcept nogil:
+cdef inline void free_watch(Core *core, Watch *watch) noexcept nogil:
+    discharge(core, sizeof(Watch))
     ring_remove(&watch.of_job)
     ring_remove(&watch.of_client)
     free(watch)
@@ -158,7 +159,7 @@ cdef inline void free_watch(Watch *watch) noexcept nogil:
 cdef inline void destroy_job(Core *core, Job *job) noexcept nogil:
     """Forget a job that is in no queue and with no worker any more."""
     while job.watches.next != &job.watches:
-        free_watch(watch_of_job(job.watches.next))
+        free_watch(core, watch_of_job(job.watches.next))
     table_remove(&core.jobs, &job.by_number)
     forget_unique(core, job)
     discharge(core, job_size(job.unique_size, job.reducer_size, job.workload_size))
@@ -172,11 +173,12 @@ cdef inline void forget_unique(Core *core, Job *job) noexcept nogil:
         job.coalesces = False
 
 
-cdef inline int watch_job(Job *job, Peer *client) except -1 nogil:
+cdef inline int watch_job(Core *core, Job *job, Peer *client) except -1 nogil:
     cdef Watch *watch = <Watch *>malloc(sizeof(Watch))
     if watch == NULL:
         with gil:
             raise MemoryError("no memory to note who waits for a job")
+    charge(core, sizeof(Watch))
     watch.job = job
     watch.client = client
     ring_push_back(&job.watches, &watch.of_job)

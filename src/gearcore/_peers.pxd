@@ -3,11 +3,12 @@
 from libc.stdlib cimport calloc, free
 
 from gearcore._buffer cimport buffer_free
-from gearcore._functions cimport ability_at, find_ability, remove_ability
+from gearcore._functions cimport ability_at, parties_hash, remove_ability
 from gearcore._jobs cimport job_at
-from gearcore._memory cimport charge, discharge
+from gearcore._memory cimport discharge
 from gearcore._ring cimport Ring, ring_init, ring_is_empty, ring_push_back, ring_remove
 from gearcore._state cimport Ability, Core, Function, Job, Peer
+from gearcore._table cimport Link, table_first, table_next
 from gearcore._transitions cimport fail_run
 
 
@@ -61,10 +62,13 @@ cdef inline int fail_all_runs(Core *core, Peer *worker) except -1 nogil:
 
 cdef inline void remove_offers(Core *core, Peer *worker, Function *function) noexcept nogil:
     """Withdraw the peer's offers of one function: it may have made more than one."""
-    cdef Ability *ability = find_ability(core, worker, function)
-    while ability != NULL:
-        remove_ability(core, ability)
-        ability = find_ability(core, worker, function)
+    cdef Link *link = table_first(&core.abilities, parties_hash(worker, function))
+    cdef Ability *ability
+    while link != NULL:
+        ability = <Ability *>link                   # Ability.by_parties comes first
+        link = table_next(link)
+        if ability.peer == worker and ability.function == function:
+            remove_ability(core, ability)
 
 
 cdef inline void remove_all_offers(Core *core, Peer *worker) noexcept nogil:

@@ -108,7 +108,6 @@ cdef struct Peer:
     Ring roused                 # abilities that are in no function's `sleepers`, by Ability.of_sleepers
     Ring running                # jobs assigned to this peer, newest first, by Job.place
     Ring watches                # by Watch.of_client
-    size_t client_id_size
     char *client_id
     bint closing                # to be closed once its output is written
     bint sleeping
@@ -152,7 +151,7 @@ cdef struct Core:
     double unix_offset          # what to add to `now` to get Unix time
     SipKey key
     Rules rules
-    size_t memory               # bytes that jobs, functions, offers and unfinished packets take
+    size_t memory               # bytes that jobs, who waits for them, functions, offers and unfinished packets take
     size_t memory_peak          # the most of it since memory was last given back to the system
     size_t prefix_size
     char prefix[MAX_HANDLE_SIZE + 1]

@@ -135,7 +135,7 @@ cdef inline void abandon(Core *core, Peer *client) noexcept nogil:
     cdef Job *job
     while not ring_is_empty(&client.watches):
         job = watch_of_client(client.watches.next).job
-        free_watch(watch_of_client(client.watches.next))
+        free_watch(core, watch_of_client(client.watches.next))
         if job.state != RUNNING and not is_wanted(job):
             discard(core, job)
 
@@ -149,7 +149,7 @@ cdef inline int cancel(Core *core, Job *job) except -1 nogil:
         discard(core, job)
         return 0
     while not ring_is_empty(&job.watches):
-        free_watch(watch_of_job(job.watches.next))
+        free_watch(core, watch_of_job(job.watches.next))
     job.background = False
     forget_unique(core, job)
     return 0
