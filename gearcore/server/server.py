@@ -77,9 +77,8 @@ class Server:
 
     ``tls`` has the port speak TLS only, with these certificates; a peer that does not finish its handshake in
     ``tls_handshake_timeout`` seconds is cut off. ``listeners`` is what to listen on beside ``host`` and
-    ``port``, or instead of them when ``host`` is an empty list: more
-    ports, with or without TLS, Unix sockets, ports for HTTP. ``access`` says who may do what; without it,
-    everyone may do everything.
+    ``port``, or instead of them when ``host`` is an empty list: more ports, with or without TLS, Unix
+    sockets, ports for HTTP. ``access`` says who may do what; without it, everyone may do everything.
 
     Starting raises `CannotListen` when an address cannot be had, or a certificate cannot be used.
     """
@@ -250,7 +249,11 @@ class Server:
     def _flush(self) -> None:
         self._flush_is_due = False
         for connection in self.broker.drain():
-            connection.driver.flush()
+            try:
+                connection.driver.flush()
+            except Exception:  # the others are to get theirs all the same
+                log.exception("a peer is cut off: what it was sent could not be written")
+                connection.driver.transport.abort()
         if self._running:
             deadline = self.broker.deadline
             self._tick_at(math.inf if deadline is None else deadline)

@@ -416,7 +416,9 @@ cdef class Connection:
 
 
 FunctionStatus = _namedtuple("FunctionStatus", ["name", "high", "normal", "low", "running", "workers"])
-JobStatus = _namedtuple("JobStatus", ["handle", "function", "unique", "state", "failures", "background", "wanted"])
+JobStatus = _namedtuple(
+    "JobStatus", ["handle", "function", "unique", "state", "failures", "background", "wanted"]
+)
 
 cdef tuple STATE_NAMES = ("queued", "running", "delayed")
 
@@ -460,9 +462,10 @@ cdef class Broker:
 
     `job_retries` is the number of runs that a job gets whose workers vanish or time out; -1 for any number,
     and 0 for one, as in gearmand 2.0. `worker_wakeup` is how many sleeping workers are woken for a job: 0 for
-    all, -1 for as few as will do, without a job ever waiting while a worker for it sleeps. With `exceptions` every client gets WORK_EXCEPTION, also one that did not ask for it. With
-    `in_order_of_offer` a grab is served as by gearmand 1.1: the function offered last comes first, whatever
-    the priorities, or, with `round_robin` too, the functions take turns.
+    all, -1 for as few as will do, without a job ever waiting while a worker for it sleeps. With `exceptions`
+    every client gets WORK_EXCEPTION, also one that did not ask for it. With `in_order_of_offer` a grab is
+    served as by gearmand 1.1: the function offered last comes first, whatever the priorities, or, with
+    `round_robin` too, the functions take turns.
     """
 
     def __cinit__(self):
@@ -684,8 +687,8 @@ cdef class Broker:
     def limit(self, bytes name not None, size_t high, size_t normal, size_t low):
         """Refuse submissions of a priority while the function has that many jobs of any kind; 0 for no limit.
 
-        It holds for a function that nobody has mentioned yet, too. Return False, and do nothing, when there is no
-        room for that.
+        It holds for a function that nobody has mentioned yet, too. Return False, and do nothing, when there
+        is no room for that.
         """
         if not has_room_for_function(&self.core, name, len(name)):
             return False
@@ -696,7 +699,7 @@ cdef class Broker:
         return True
 
     def create_function(self, bytes name not None):
-        """Have a function listed before anybody offers it or submits a job for it; return whether there is room."""
+        """Have a function listed before anybody mentions it; return whether there is room for it."""
         if not has_room_for_function(&self.core, name, len(name)):
             return False
         get_function(&self.core, name, len(name))

@@ -7,7 +7,7 @@ from libc.string cimport memcmp, memcpy
 from gearcore._memory cimport charge, discharge
 from gearcore._ring cimport Ring, ring_init, ring_push_back, ring_remove
 from gearcore._siphash cimport siphash
-from gearcore._state cimport MAX_HANDLE_SIZE, Core, Function, Job, Peer, Watch
+from gearcore._state cimport MAX_HANDLE_SIZE, QUEUED, Core, Function, Job, Peer, Watch
 from gearcore._table cimport Link, table_add, table_first, table_next, table_remove
 
 
@@ -87,7 +87,11 @@ cdef inline Job *find_twin(Core *core, Function *function, const Submission *ask
     link = table_first(&core.uniques, siphash(&core.key, sought, size))
     while link != NULL:
         job = job_of_unique(link)
-        if job.function == function and coalesces_on(job, sought, size) and by_workload >= job.unique_is_workload:
+        if (
+            job.function == function
+            and coalesces_on(job, sought, size)
+            and by_workload >= job.unique_is_workload
+        ):
             if not by_workload or same_bytes(job_workload(job), job.workload_size, sought, size):
                 return job
         link = table_next(link)
@@ -122,6 +126,7 @@ cdef inline Job *create_job(Core *core, Function *function, const Submission *as
             raise MemoryError(f"no memory for a job with a workload of {asked.workload_size} bytes")
     ring_init(&job.place)
     ring_init(&job.watches)
+    job.state = QUEUED
     job.function = function
     job.worker = NULL
     job.numerator = 0
@@ -187,7 +192,7 @@ cdef inline int watch_job(Core *core, Job *job, Peer *client) except -1 nogil:
 
 
 cdef inline uint64_t parse_handle(const Core *core, const char *handle, size_t size) noexcept nogil:
-    """The job number in a handle exactly as `format_handle` in _replies writes it; 0, which no job has, for any other."""
+    """The job number in a handle exactly as `format_handle` writes it; 0, which no job has, for any other."""
     cdef uint64_t number = 0
     cdef size_t at = core.prefix_size
     if size <= at or size > MAX_HANDLE_SIZE or memcmp(handle, core.prefix, at) != 0 or handle[at] == c'0':

@@ -47,7 +47,10 @@ cdef inline bint has_room(
     if function_size > MAX_FUNCTION_SIZE:
         refuse(core, peer, b"ARGUMENT_TOO_LARGE", b"The name of a function is limited to 8191 bytes")
         return False
-    if core.functions.count >= core.rules.max_functions and find_function(core, function, function_size) == NULL:
+    if (
+        core.functions.count >= core.rules.max_functions
+        and find_function(core, function, function_size) == NULL
+    ):
         refuse(core, peer, b"QUEUE_ERROR", b"There are as many functions as this server takes")
         return False
     if core.memory + more > core.rules.max_memory:

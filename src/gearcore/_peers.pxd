@@ -49,7 +49,7 @@ cdef inline int fail_runs(Core *core, Peer *worker, const Function *function) ex
 
 
 cdef inline int fail_all_runs(Core *core, Peer *worker) except -1 nogil:
-    """Take back all jobs of a worker, a function after the other in the order of its offers, as gearmand does."""
+    """Take back all jobs of a worker, function by function in the order of its offers, as gearmand does."""
     cdef bint sleeping = worker.sleeping
     cdef Ring *at = worker.abilities.next
     worker.sleeping = False             # it is not the one to be woken for them

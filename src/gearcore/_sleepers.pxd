@@ -15,6 +15,7 @@ from gearcore._wire cimport PT_NOOP
 cdef enum:
     AS_FEW_AS_WILL_DO = -1
 
+# A macro, since a .pxd alone can hold no constant that is not an integer.
 cdef extern from *:
     """
     #define GEARCORE_PATIENCE 0.1

@@ -151,7 +151,7 @@ cdef struct Core:
     double unix_offset          # what to add to `now` to get Unix time
     SipKey key
     Rules rules
-    size_t memory               # bytes that jobs, who waits for them, functions, offers and unfinished packets take
+    size_t memory               # bytes that jobs, functions, offers and unfinished packets take
     size_t memory_peak          # the most of it since memory was last given back to the system
     size_t prefix_size
     char prefix[MAX_HANDLE_SIZE + 1]

@@ -99,7 +99,7 @@ cdef inline int fail_run(Core *core, Job *job) except -1 nogil:
     if not is_wanted(job):
         finish(core, job)
         return 0
-    if most >= 0 and job.failures >= <uint32_t>max(most, 1):
+    if most >= 0 and job.failures >= <uint32_t>most:
         fail_watches(core, job)
         finish(core, job)
         return 0
