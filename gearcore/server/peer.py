@@ -58,26 +58,27 @@ class PeerProtocol(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         try:
-            self.connection.receive(self._server.read_buffer[:nbytes], self._loop.time())
+            if self.connection.receive(self._server.read_buffer[:nbytes], self._loop.time()):
+                acknowledge_at_once(self.transport.get_extra_info("socket"))
         except Exception:
             log.exception("peer %s is cut off: what it sent could not be handled", self.peer)
             self.transport.abort()
-        if self.connection.unfinished:
-            acknowledge_at_once(self.transport.get_extra_info("socket"))
         self._server.flush_soon()
 
     def flush(self) -> None:
         """Write what the broker has for this peer, all at once."""
-        if self.connection.overflowed:
+        connection = self.connection
+        closing = connection.closing
+        if closing and connection.overflowed:
             log.warning("peer %s is cut off: it does not read what it is sent", self.peer)
             self.transport.abort()
             return
         if self._paused:
             return
-        output = self.connection.take_output()
+        output = connection.take_output()
         if output:
             self.transport.write(output)
-        if self.connection.closing:
+        if closing:
             self.transport.close()
 
     def pause_writing(self) -> None:

@@ -256,7 +256,8 @@ class Server:
                 connection.driver.transport.abort()
         if self._running:
             deadline = self.broker.deadline
-            self._tick_at(math.inf if deadline is None else deadline)
+            if deadline is not None or self._timer is None:
+                self._tick_at(math.inf if deadline is None else deadline)
         if self._draining and not len(self.broker):
             self._stopping.set()
 

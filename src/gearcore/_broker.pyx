@@ -262,8 +262,9 @@ cdef class Connection:
         """Take bytes, a bytes-like object, as they came from the peer: any part of any number of packets.
 
         `now` is the time in seconds on a clock of the driver's that never goes back. What the bytes cause is
-        done on return; the connections that got output are in `Broker.drain`. Raises ValueError after the
-        connection was given to `Broker.disconnect`, MemoryError when there is none for what the peer asks.
+        done on return; the connections that got output are in `Broker.drain`. Returns whether the peer has
+        sent the beginning of a packet or line, and not the end. Raises ValueError after the connection was
+        given to `Broker.disconnect`, MemoryError when there is none for what the peer asks.
         """
         cdef Py_buffer view
         self._connected()
@@ -273,6 +274,7 @@ cdef class Connection:
             self.feed(<const char *>view.buf, view.len)
         finally:
             PyBuffer_Release(&view)
+        return self.peer.input.size > 0 or self.peer.discarding > 0
 
     cdef int feed(self, const char *data, size_t size) except -1:
         cdef Peer *peer = self._connected()
@@ -383,11 +385,6 @@ cdef class Connection:
     def closing(self):
         """Whether the driver is to close the connection once its output is written."""
         return self.peer == NULL or self.peer.closing
-
-    @property
-    def unfinished(self):
-        """Whether the peer has sent the beginning of a packet or line, and not the end."""
-        return self.peer != NULL and (self.peer.input.size > 0 or self.peer.discarding > 0)
 
     @property
     def overflowed(self):

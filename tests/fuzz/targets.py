@@ -1,6 +1,8 @@
-"""What must hold whatever comes in. Each target takes a seed and raises AssertionError when it does not."""
+"""What must hold whatever comes in. Each target takes a source of choices, and raises when it does not."""
 
 from __future__ import annotations
+
+import random
 
 from world import Peer, World
 
@@ -12,9 +14,9 @@ from gearcore.protocol import PACKETS, REQUEST_MAGIC, PacketType
 LIMIT = 10_000
 
 
-def codec(seed: int) -> None:
+def codec(choices: random.Random) -> None:
     """Any bytes are packets, lines or a named offence, and the same ones however they are cut."""
-    inputs = Inputs(seed)
+    inputs = Inputs(choices)
     text = inputs.random.random() < 0.5
     stream = inputs.stream(inputs.random.randrange(1, 12), inputs.random.choice([0, 0.1, 0.5]))
     whole = parse([stream], text)
@@ -44,9 +46,9 @@ def parse(pieces: list[bytes], text: bool) -> list[object]:
     return found
 
 
-def broker(seed: int) -> None:
+def broker(choices: random.Random) -> None:
     """Peers come, send anything, and go; the books balance, and nothing that was queued is lost."""
-    inputs = Inputs(seed)
+    inputs = Inputs(choices)
     rules = {
         "max_packet_size": LIMIT,
         "job_retries": inputs.random.choice([-1, -1, 1, 3]),
@@ -110,9 +112,9 @@ def settle(world: World, peers: list[Peer]) -> None:
     assert world.broker.memory <= before
 
 
-def every_type(seed: int) -> None:
+def every_type(choices: random.Random) -> None:
     """One packet of every type, from a fresh peer, with a fresh worker and client beside it."""
-    inputs = Inputs(seed)
+    inputs = Inputs(choices)
     world = World(max_packet_size=LIMIT)
     worker, client = world.sleeper(b"f"), world.peer()
     client.submit(b"f", unique=b"u")
