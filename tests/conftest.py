@@ -1,42 +1,34 @@
 """Job servers to test against, and workers that run beside a test."""
 
-import os
-import shutil
 import signal
 import socket
 import subprocess
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 from fake_server import PATIENCE, free_port
+from peers import gearmand_path
 
 from gearcore import Client, Server, Worker
 
 
-def missing_peer(reason: str) -> NoReturn:
-    """Skip a test whose peer is missing; where every peer must be there, fail it."""
-    if os.environ.get("GEARCORE_REQUIRE_PEERS"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-class JobServer:
+class JobServer(ABC):
     """A server under test. It starts and stops as a test likes, on a port that stays the same."""
 
     def __init__(self) -> None:
         self.address = ("127.0.0.1", free_port())
 
+    @abstractmethod
     def start(self) -> None:
         """Start; returns when connections are accepted."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stop(self) -> None:
         """Stop, if it runs."""
-        raise NotImplementedError
 
     def admin(self, line: str) -> bytes:
         """The answer to an admin command: one line, or a list that ends with a full stop."""
@@ -58,9 +50,7 @@ class Gearmand(JobServer):
 
     def __init__(self, directory: Path) -> None:
         super().__init__()
-        path = shutil.which("gearmand", path="/usr/sbin:/usr/local/sbin:/usr/bin")
-        if path is None:
-            missing_peer("gearmand is not installed: it is in Debian's package gearman-job-server")
+        path = gearmand_path()
         # gearmand deletes what has the name of its pid file, whatever it is.
         self._command = [path, "-L", "127.0.0.1", "-l", "none", "-P", str(directory / "gearmand.pid")]
         self._process: subprocess.Popen[bytes] | None = None

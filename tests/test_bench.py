@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from caller import Caller
 from click.testing import CliRunner
-from conftest import missing_peer
 from fake_server import FakeServer, Peer, free_port
+from peers import missing_peer
 
 from gearcore import Server
 from gearcore.cli import gearcore

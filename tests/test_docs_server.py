@@ -1,15 +1,13 @@
 """The examples of docs/tls-and-access.md and docs/http.md, run as they stand but on free ports."""
 
-import os
 import re
-import shutil
 import socket
 import ssl
 import subprocess
 from pathlib import Path
 
-import pytest
 from fake_server import free_port
+from peers import needs
 
 from gearcore import Client, Worker
 from gearcore.server import AccessEntry, AccessList, Server
@@ -20,13 +18,6 @@ DOCS = Path(__file__).parent.parent / "docs"
 def blocks(page: str, language: str) -> list[str]:
     """The examples in one language on a page."""
     return re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
-
-
-def needs(command: str) -> None:
-    if shutil.which(command) is None:
-        if os.environ.get("GEARCORE_REQUIRE_PEERS") == "1":
-            pytest.fail(f"{command} is not installed", pytrace=False)
-        pytest.skip(f"{command} is not installed")
 
 
 def with_ports(block: str, ports: dict[str, int]) -> str:
@@ -49,7 +40,7 @@ def server_of(page: str, ports: dict[str, int]) -> Server:
 
 
 def test_tls_and_access(tmp_path, monkeypatch):
-    needs("openssl")
+    needs("openssl", "openssl")
     monkeypatch.chdir(tmp_path)
     ports = {"4730": free_port(), "4731": free_port()}
     *making, asking = blocks("tls-and-access.md", "sh")
@@ -85,7 +76,7 @@ def test_the_access_list_says_what_the_page_says(tmp_path):
 
 
 def test_http(running):
-    needs("curl")
+    needs("curl", "curl")
     ports = {"4730": free_port(), "8080": free_port()}
     with server_of("http.md", ports):
         address = f"127.0.0.1:{ports['4730']}"

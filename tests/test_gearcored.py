@@ -27,8 +27,8 @@ from commands import (
     run,
     running,
 )
-from conftest import missing_peer
 from fake_server import Peer, free_port
+from peers import missing_peer, needs
 from test_tls import Authority
 
 from gearcore._codec import pack_request
@@ -194,14 +194,9 @@ class TestPorts:
             assert [ask_version(port) for port in (served.port, *served.other_ports)] == [OUR_VERSION] * 2
 
     def test_backlog(self):
+        needs("ss", "iproute2")
         with serving("-b", "7") as served:
-            queues = (
-                subprocess.run(["ss", "-ltnH"], capture_output=True, text=True)
-                if shutil.which("ss")
-                else None
-            )
-            if queues is None:
-                pytest.skip("ss is not installed")
+            queues = subprocess.run(["ss", "-ltnH"], capture_output=True, text=True)
             assert re.search(rf"^LISTEN +0 +7 +127\.0\.0\.1:{served.port}\b", queues.stdout, re.M)
 
     @pytest.mark.parametrize(

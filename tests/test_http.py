@@ -4,7 +4,6 @@ import asyncio
 import http.client
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from contextlib import closing, contextmanager, suppress
 
 import pytest
 from fake_server import PATIENCE, Peer, free_port
+from peers import gearmand_path
 from test_tls import Authority
 
 from gearcore._codec import pack_request
@@ -82,12 +82,7 @@ def serving(**options):
 
 @contextmanager
 def gearmand():
-    path = shutil.which("gearmand", path="/usr/sbin:/usr/local/sbin:/usr/bin")
-    if path is None:
-        text = "gearmand is not installed: it is in Debian's package gearman-job-server"
-        if os.environ.get("GEARCORE_REQUIRE_PEERS") == "1":
-            pytest.fail(text, pytrace=False)
-        pytest.skip(text)
+    path = gearmand_path()
     ports = Ports(free_port(), free_port())
     # gearmand deletes what has the name of its pid file when it ends.
     pid_file = os.path.join(tempfile.gettempdir(), f"gearmand-{ports.gearman}.pid")

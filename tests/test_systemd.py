@@ -3,7 +3,6 @@
 import logging
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from click import UsageError
 from commands import OUR_VERSION, PATIENCE, SCRIPTS, ask_version, listening, running
+from peers import needs
 
 from gearcore.cli import gearcored
 from gearcore.cli.serving import make_listeners
@@ -121,8 +121,7 @@ class TestUnits:
         return tmp_path
 
     def test_systemd_finds_nothing_wrong(self, units):
-        if shutil.which("systemd-analyze") is None:
-            pytest.skip("systemd-analyze is not installed: it is in Debian's package systemd")
+        needs("systemd-analyze", "systemd")
         result = subprocess.run(
             ["systemd-analyze", "verify", *sorted(units.iterdir())],
             capture_output=True,

@@ -289,7 +289,7 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             with suppress(NotImplementedError):  # on Windows, where SIGINT is a KeyboardInterrupt
                 loop.add_signal_handler(number, self.request_stop)
-        with suppress(NotImplementedError, AttributeError):
+        with suppress(NotImplementedError, AttributeError):  # which Windows does not even have
             loop.add_signal_handler(signal.SIGUSR1, self.request_stop, True)
         async with self:
             if on_ready is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
@@ -64,7 +65,7 @@ class JobStatus:
     denominator: int
 
 
-class Request(Generic[T]):
+class Request(ABC, Generic[T]):
     """Something asked of the server, which answers with one packet: a ``reply``, or an ERROR.
 
     Once ``answered``, there is either an ``error`` or an ``answer``.
@@ -80,9 +81,9 @@ class Request(Generic[T]):
         self._answer: T
 
     @property
+    @abstractmethod
     def what(self) -> str:
         """What is being waited for, in words, for the text of an error."""
-        raise NotImplementedError
 
     @property
     def answer(self) -> T:
@@ -91,9 +92,9 @@ class Request(Generic[T]):
             raise self.error
         return self._answer
 
+    @abstractmethod
     def read(self, args: tuple[bytes, ...]) -> T:
         """The answer that the arguments of a ``reply`` packet hold."""
-        raise NotImplementedError
 
     def take_answer(self, args: tuple[bytes, ...]) -> None:
         """The server answered with a ``reply`` packet of these arguments."""
