@@ -5,13 +5,17 @@ import sys
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
+MODULES = ["_codec", "_broker"]
+if sys.platform == "linux":
+    MODULES.append("_direct")  # it stands on epoll
+
 OPTIMISE = ["/O2"] if sys.platform == "win32" else ["-O3"]
 
 setup(
     ext_modules=cythonize(
         [
             Extension(f"gearcore.{name}", [f"src/gearcore/{name}.pyx"], extra_compile_args=OPTIMISE)
-            for name in ("_codec", "_broker")
+            for name in MODULES
         ],
         include_path=["src"],
         build_dir="build/cython",

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -13,15 +14,25 @@ from contextlib import suppress
 import pytest
 from caller import Caller
 
-from gearcore._codec import Parser, pack_request
+from gearcore._codec import pack_request
 from gearcore.errors import CannotListen
 from gearcore.protocol import PacketType as P
-from gearcore.server import Keepalive, Limits, Server
+from gearcore.server import Keepalive, Limits, Server, direct
 from gearcore.server.loop import new_event_loop
+
+needs_direct_sockets = pytest.mark.skipif(
+    not direct.AVAILABLE, reason="this system has no direct sockets: they stand on epoll"
+)
+
+
+@pytest.fixture(params=[pytest.param("direct", marks=needs_direct_sockets), "transports"])
+def sockets(request, monkeypatch):
+    """Both ways to the sockets: in C, and through the event loop's transports as on other systems."""
+    monkeypatch.setattr(direct, "AVAILABLE", request.param == "direct")
 
 
 @pytest.fixture
-def server():
+def server(sockets):
     with Server(port=0) as server:
         yield server
 
@@ -78,7 +89,7 @@ def test_accepted_sockets_do_not_delay_small_writes(server):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other names for these")
-def test_a_vanished_peer_is_found_out_within_minutes():
+def test_a_vanished_peer_is_found_out_within_minutes(sockets):
     with Server(port=0, keepalive=Keepalive(30, 5, -1)) as server, Caller(server) as client:
         client.ask(P.ECHO_REQ, b"")
         (peer,) = server.peers
@@ -87,7 +98,7 @@ def test_a_vanished_peer_is_found_out_within_minutes():
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 5
 
 
-def test_connections_over_the_limit_are_closed_and_logged(caplog):
+def test_connections_over_the_limit_are_closed_and_logged(sockets, caplog):
     with Server(port=0, limits=Limits(connections=2)) as server:
         with Caller(server) as one, Caller(server) as two:
             one.ask(P.ECHO_REQ, b"")
@@ -103,7 +114,7 @@ def test_connections_over_the_limit_are_closed_and_logged(caplog):
 
 
 @pytest.mark.parametrize("factory", [asyncio.new_event_loop, new_event_loop], ids=["asyncio", "own choice"])
-def test_connections_that_come_all_at_once_are_counted_too(factory):
+def test_connections_that_come_all_at_once_are_counted_too(sockets, factory):
     async def scene():
         async with Server(port=0, limits=Limits(connections=2)) as server:
             callers = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(10)]
@@ -124,7 +135,7 @@ def test_keepalive_beyond_what_the_system_takes(keepalive):
         assert client.ask(P.ECHO_REQ, b"x") == (P.ECHO_RES, b"x")
 
 
-def test_a_peer_that_never_reads_is_cut_off_and_its_jobs_are_kept(caplog):
+def test_a_peer_that_never_reads_is_cut_off_and_its_jobs_are_kept(sockets, caplog):
     with Server(port=0, limits=Limits(output=1_000_000)) as server, Caller(server) as worker:
         with Caller(server) as stuck:
             stuck.ask(P.SUBMIT_JOB_BG, b"kept", b"", b"")
@@ -141,39 +152,26 @@ def test_a_peer_that_never_reads_is_cut_off_and_its_jobs_are_kept(caplog):
         assert worker.line(b"status\n") == b"kept\t1\t0\t0\n"
 
 
-def test_one_turn_of_the_loop_writes_once_to_each_peer():
-    class CountingTransport:
-        def __init__(self, transport):
-            self.transport, self.writes = transport, []
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts the segments that carried data")
+def test_what_one_read_causes_is_written_at_once(server):
+    def segments():
+        info = peer.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)
+        return struct.unpack_from("I", info, 152)[0]  # tcpi_data_segs_in
 
-        def write(self, data):
-            self.writes.append(data)
-            self.transport.write(data)
-
-        def __getattr__(self, name):
-            return getattr(self.transport, name)
-
-    async def scene():
-        async with Server(port=0) as server:
-            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-            writer.write(pack_request(P.ECHO_REQ, b""))
-            await reader.readexactly(12)
-            (peer,) = server.peers
-            counting = peer.transport = CountingTransport(peer.transport)
-            writer.write(
-                pack_request(P.SUBMIT_JOB_BG, b"f", b"", b"x") * 50 + pack_request(P.ECHO_REQ, b"end")
-            )
-            await reader.readuntil(b"end")
-            writer.close()
-            await writer.wait_closed()
-            return counting.writes
-
-    (written,) = asyncio.run(scene())
-    assert len(Parser().feed(written)) == 51
+    with Caller(server) as peer:
+        peer.ask(P.ECHO_REQ, b"start")
+        before = segments()
+        peer.socket.sendall(
+            pack_request(P.SUBMIT_JOB_BG, b"f", b"", b"x") * 50 + pack_request(P.ECHO_REQ, b"end")
+        )
+        for _ in range(50):
+            assert peer.receive()[0] is P.JOB_CREATED
+        assert peer.receive() == (P.ECHO_RES, b"end")
+        assert segments() - before == 1
 
 
 @pytest.mark.parametrize("factory", [asyncio.new_event_loop, new_event_loop], ids=["asyncio", "own choice"])
-def test_it_runs_in_an_event_loop_that_is_there(factory):
+def test_it_runs_in_an_event_loop_that_is_there(sockets, factory):
     async def scene():
         async with Server(port=0) as server:
             reader, writer = await asyncio.open_connection(*server.addresses[0])
@@ -187,7 +185,7 @@ def test_it_runs_in_an_event_loop_that_is_there(factory):
         assert runner.run(scene()).endswith(b"x" * 1_000_000)
 
 
-def test_stopping_closes_the_connections_and_frees_the_port():
+def test_stopping_closes_the_connections_and_frees_the_port(sockets):
     with Server(port=0) as server:
         port = server.port
         caller = Caller(server)
@@ -198,7 +196,7 @@ def test_stopping_closes_the_connections_and_frees_the_port():
         assert caller.ask(P.ECHO_REQ, b"x") == (P.ECHO_RES, b"x")
 
 
-def test_a_server_can_be_started_again():
+def test_a_server_can_be_started_again(sockets):
     server = Server(port=0)
     for _ in range(2):
         with server, Caller(server) as caller:
@@ -207,7 +205,7 @@ def test_a_server_can_be_started_again():
             assert caller.ask(P.ECHO_REQ, b"x") == (P.ECHO_RES, b"x")
 
 
-def test_starting_a_second_time_does_not_stop_it():
+def test_starting_a_second_time_does_not_stop_it(sockets):
     async def scene():
         async with Server(port=0) as server:
             with pytest.raises(RuntimeError, match="started already"):
@@ -220,7 +218,7 @@ def test_starting_a_second_time_does_not_stop_it():
 
 
 @pytest.mark.parametrize("turns", range(5))
-def test_a_connection_accepted_while_the_server_stops_is_closed(turns):
+def test_a_connection_accepted_while_the_server_stops_is_closed(sockets, turns):
     async def scene():
         server = Server(port=0)
         await server.start()
@@ -253,7 +251,7 @@ def test_a_thread_that_gets_no_event_loop_says_so(monkeypatch):
     assert ended.wait(5)
 
 
-def test_it_listens_on_ipv6_and_on_several_addresses():
+def test_it_listens_on_ipv6_and_on_several_addresses(sockets):
     with Server(host=["127.0.0.1", "::1"], port=0) as server:
         assert [host for host, _ in server.addresses] == ["127.0.0.1", "::1"]
         for host, port in server.addresses:
@@ -313,7 +311,7 @@ def test_a_peer_that_does_not_read_holds_up_nobody_and_loses_nothing(server):
             assert slow.receive() == (P.ECHO_RES, b"x" * 100_000)
 
 
-def test_a_fault_in_the_server_cuts_off_the_peer_that_met_it_alone(monkeypatch, caplog):
+def test_a_fault_in_the_server_cuts_off_the_peer_that_met_it_alone(sockets, monkeypatch, caplog):
     def faulty(admin, connection, line):
         raise RuntimeError("a fault")
 

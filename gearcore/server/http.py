@@ -10,6 +10,7 @@ import asyncio
 import logging
 import re
 import struct
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, cast
 
@@ -237,7 +238,7 @@ class HttpProtocol(asyncio.Protocol):
     def _submit(self, data: bytes) -> None:
         """Give the broker a part of a request's packet: it counts and bounds what unfinished ones take."""
         try:
-            self.connection.receive(data, self._loop.time())
+            self.connection.receive(data, time.monotonic())
         except Exception:
             log.exception("peer %s is cut off: what it sent could not be handled", self.peer)
             self.transport.abort()

@@ -17,6 +17,7 @@ from typing import Any
 
 from gearcore.errors import CannotListen
 from gearcore.protocol import DEFAULT_PORT
+from gearcore.server.direct import Direct, DirectAcceptor
 from gearcore.server.handshake import TlsAcceptor
 from gearcore.server.tls import BadTlsFile, TlsFiles
 
@@ -164,7 +165,7 @@ class Listening:
     def __init__(self, listener: Listener, sockets: list[socket.socket]) -> None:
         self.listener = listener
         self.sockets = sockets
-        self._acceptors: list[asyncio.AbstractServer | TlsAcceptor] = []
+        self._acceptors: list[asyncio.AbstractServer | TlsAcceptor | DirectAcceptor] = []
         self._file = (
             (listener.path, file_identity(listener.path)) if isinstance(listener, UnixListener) else None
         )
@@ -175,15 +176,19 @@ class Listening:
         context: ssl.SSLContext | None,
         backlog: int,
         handshake_timeout: float,
+        direct: Direct | None,
     ) -> None:
         """Accept connections from now on, with a protocol of ``new_peer`` for each."""
         loop = asyncio.get_running_loop()
         for sock in self.sockets:
             sock.setblocking(False)
-            acceptor: asyncio.AbstractServer | TlsAcceptor
+            acceptor: asyncio.AbstractServer | TlsAcceptor | DirectAcceptor
             if context is not None:
                 sock.listen(backlog)
                 acceptor = TlsAcceptor(sock, context, handshake_timeout, new_peer)
+            elif direct is not None:
+                sock.listen(backlog)
+                acceptor = DirectAcceptor(sock, direct, new_peer)
             elif is_tcp(sock):
                 acceptor = await loop.create_server(new_peer, sock=sock, backlog=backlog)
             else:
@@ -231,18 +236,20 @@ async def open_listener(
     *,
     backlog: int = 1024,
     handshake_timeout: float = 10.0,
+    direct: Direct | None = None,
 ) -> Listening:
     """Start to listen in the running event loop.
 
     ``new_peer`` makes the protocol of a connection; ``backlog`` is how many connections may wait to be
-    accepted, and ``handshake_timeout`` how many seconds a peer has for its TLS handshake. Raises
-    `CannotListen`, with the cause in one line.
+    accepted, and ``handshake_timeout`` how many seconds a peer has for its TLS handshake. With ``direct``,
+    which goes without TLS, ``new_peer`` makes direct peers. Raises `CannotListen`, with the cause in one
+    line.
     """
     with said_in_one_line(listener):
         context = listener.tls.server_context() if isinstance(listener.tls, TlsFiles) else listener.tls
         listening = Listening(listener, await listener.open())
         try:
-            await listening.start(new_peer, context, backlog, handshake_timeout)
+            await listening.start(new_peer, context, backlog, handshake_timeout, direct)
         except BaseException:
             listening.close()
             raise

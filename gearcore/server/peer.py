@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING, Protocol, cast
 
 from gearcore._broker import Connection
@@ -35,7 +36,7 @@ class PeerProtocol(asyncio.BufferedProtocol):
     `buffer_updated` returns. Output stays in the broker while the transport cannot take more.
     """
 
-    __slots__ = ("_loop", "_paused", "_server", "closed", "connection", "peer", "transport")
+    __slots__ = ("_paused", "_server", "closed", "connection", "peer", "transport")
 
     transport: asyncio.Transport
     connection: Connection
@@ -44,8 +45,7 @@ class PeerProtocol(asyncio.BufferedProtocol):
     def __init__(self, server: Server) -> None:
         self._server = server
         self._paused = False
-        self._loop = asyncio.get_running_loop()
-        self.closed = self._loop.create_future()
+        self.closed = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -58,7 +58,7 @@ class PeerProtocol(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         try:
-            if self.connection.receive(self._server.read_buffer[:nbytes], self._loop.time()):
+            if self.connection.receive(self._server.read_buffer[:nbytes], time.monotonic()):
                 acknowledge_at_once(self.transport.get_extra_info("socket"))
         except Exception:
             log.exception("peer %s is cut off: what it sent could not be handled", self.peer)

@@ -18,7 +18,9 @@ from typing import Literal, Self
 from gearcore.broker import Admin, Broker, Connection
 from gearcore.errors import CannotListen
 from gearcore.protocol import DEFAULT_PORT
+from gearcore.server import direct
 from gearcore.server.access import AccessList
+from gearcore.server.direct import Direct, DirectPeer
 from gearcore.server.identity import Identity, identify
 from gearcore.server.limits import Keepalive, Limits
 from gearcore.server.listeners import Listener, Listening, TcpListener, open_listener
@@ -140,6 +142,8 @@ class Server:
         self._draining = False
         self._stopping = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._direct: Direct | None = None
+        self._owns_loop = False
         self._thread: ServerThread | None = None
 
     @property
@@ -160,14 +164,19 @@ class Server:
         self._running = True
         self._flush_is_due = False
         self._tick()
+        if direct.AVAILABLE:
+            self._direct = Direct(self, self._owns_loop)
         try:
             for listener in self._listeners:
+                plain = self._direct if listener.tls is None and not listener.http else None
+                speak = protocol_of(listener) if plain is None else partial(DirectPeer, direct=plain)
                 self._listening.append(
                     await open_listener(
                         listener,
-                        partial(self.new_peer, protocol_of(listener)),
+                        partial(self.new_peer, speak),
                         backlog=self._backlog,
                         handshake_timeout=self._tls_handshake_timeout,
+                        direct=plain,
                     )
                 )
         except BaseException:
@@ -182,12 +191,15 @@ class Server:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for peer in self.peers:
+        for peer in list(self.peers):
             peer.transport.close()
         if self.peers:
             await asyncio.wait([peer.closed for peer in self.peers], timeout=CLOSE_TIMEOUT)
-        for peer in self.peers:
+        for peer in list(self.peers):
             peer.transport.abort()
+        if self._direct is not None:
+            self._direct.close()
+            self._direct = None
         for one in listening:
             await one.wait_closed()
         self._draining = False
@@ -248,6 +260,8 @@ class Server:
 
     def _flush(self) -> None:
         self._flush_is_due = False
+        if self._direct is not None:
+            self._direct.flush()
         for connection in self.broker.drain():
             try:
                 connection.driver.flush()
@@ -271,7 +285,7 @@ class Server:
 
     def _tick(self) -> None:
         self._timer = None
-        self.broker.tick(self._loop.time(), time.time())
+        self.broker.tick(time.monotonic(), time.time())
         self._flush()
 
     def run(self, on_ready: Callable[[Server], None] | None = None) -> None:
@@ -284,6 +298,7 @@ class Server:
             runner.run(self._serve(on_ready))
 
     async def _serve(self, on_ready: Callable[[Server], None] | None) -> None:
+        self._owns_loop = True
         self._loop = loop = asyncio.get_running_loop()
         # Before it says that it listens: who reads that may send a signal at once.
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -306,6 +321,7 @@ class Server:
         await self.stop()
 
     def __enter__(self) -> Self:
+        self._owns_loop = True
         self._thread = ServerThread(self)
         self._thread.start()
         return self

@@ -16,13 +16,8 @@ cdef class Connection:
     cdef readonly int number
     cdef public object driver
     cdef object access
-    cdef bint receiving
 
-    cdef int feed(self, const char *data, size_t size) except -1
-    cdef size_t _top_up(self, Peer *peer, const char *data, size_t size) except? 0
-    cdef size_t _set_aside(self, Peer *peer, const char *data, size_t size) except? 0
-    cdef bint _keep(self, Peer *peer, const char *data, size_t size) except -1
-    cdef int _let_go(self, Peer *peer) except -1
-    cdef bytes _answer_to(self, bytes line)
-    cdef int _answer(self, Peer *peer, bytes text) except -1
     cdef Peer *_connected(self) except NULL
+
+
+cdef int receive(Core *core, Peer *peer, const char *data, size_t size) except -1 nogil

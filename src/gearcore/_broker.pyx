@@ -15,7 +15,7 @@ from libc.stdint cimport SIZE_MAX, uint32_t
 from libc.math cimport INFINITY
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free
-from libc.string cimport memchr, memcpy
+from libc.string cimport memchr, memcpy, strlen
 
 cimport cython
 
@@ -43,8 +43,16 @@ from gearcore._heap cimport heap_free
 from gearcore._jobs cimport find_job, parse_handle
 from gearcore._memory cimport charge, discharge
 from gearcore._packets cimport Handler, Packet, refuse
-from gearcore._peers cimport create_peer, fail_all_runs, free_peer, peer_at, peer_of_touched, remove_all_offers
-from gearcore._replies cimport format_handle, overflow, touch
+from gearcore._peers cimport (
+    create_peer,
+    fail_all_runs,
+    free_peer,
+    is_unfinished,
+    peer_at,
+    peer_of_touched,
+    remove_all_offers,
+)
+from gearcore._replies cimport format_handle, overflow, touch, unsent
 from gearcore._ring cimport Ring, ring_init, ring_is_empty, ring_remove
 from gearcore._sleepers cimport PATIENCE, pass_on_wake_ups, peer_of_woken, settle_wake_up
 from gearcore._state cimport MAX_HANDLE_SIZE, PRIORITIES, Core, Function, Job, Peer
@@ -111,6 +119,8 @@ cdef enum:
     MAX_PREFIX_SIZE = MAX_HANDLE_SIZE - 20
     DEFAULT_MAX_OUTPUT = 128 * 1024 * 1024
     DEFAULT_MAX_FUNCTIONS = 1_000_000
+
+cdef const char *LINE_TOO_LONG = b"ERR ARGUMENT_TOO_LARGE A+line+of+text+is+limited+to+8192+bytes\r\n"
 
 cdef struct Rule:
     Handler handler                     # NULL for what no peer may send
@@ -246,6 +256,108 @@ cdef size_t missing(const Buffer *input) noexcept nogil:
     return HEADER_SIZE + read_u32(input.data + 8) - input.size
 
 
+cdef int receive(Core *core, Peer *peer, const char *data, size_t size) except -1 nogil:
+    """Take bytes as they came from a peer: any part of any number of packets and lines."""
+    cdef size_t used
+    if peer.receiving:
+        with gil:
+            raise RuntimeError("a connection cannot receive while it answers what it received")
+    peer.receiving = True
+    try:
+        while size and not peer.closing:
+            if peer.discarding:
+                used = min(peer.discarding, size)
+                peer.discarding -= used
+            elif peer.input.size:
+                used = top_up(core, peer, data, size)
+            else:
+                used = consume(core, peer, data, size)
+                if not used and not peer.closing:
+                    used = set_aside(core, peer, data, size)
+            data += used
+            size -= used
+    finally:
+        peer.receiving = False
+    return 0
+
+
+cdef size_t top_up(Core *core, Peer *peer, const char *data, size_t size) except? 0 nogil:
+    """Add to the unfinished packet or line no more than it lacks, and handle it when it is whole."""
+    cdef size_t used
+    if peer.input.data[0] != 0:
+        return set_aside(core, peer, data, size)
+    used = min(missing(&peer.input), size)
+    if keep(core, peer, data, used) and consume(core, peer, peer.input.data, peer.input.size):
+        let_go(core, peer)
+    return used
+
+
+cdef size_t set_aside(Core *core, Peer *peer, const char *data, size_t size) except? 0 nogil:
+    """Keep what is unfinished: a packet's header, or up to the end of a line, which is then answered."""
+    cdef Buffer *input = &peer.input
+    cdef const char *newline = NULL
+    cdef bint is_text = (input.data[0] if input.size else data[0]) != 0
+    if is_text:
+        newline = <const char *>memchr(data, c'\n', size)
+        if newline != NULL:
+            size = newline - data + 1
+        if input.size + size - (newline != NULL) > MAX_LINE_SIZE:
+            put_text(core, peer, LINE_TOO_LONG, strlen(LINE_TOO_LONG))
+            peer.closing = True
+            return size
+    else:
+        size = min(size, <size_t>HEADER_SIZE)   # there has to be room for the rest
+    keep(core, peer, data, size)
+    if newline != NULL:
+        with gil:
+            answer_line(core, peer)
+    return size
+
+
+cdef bint keep(Core *core, Peer *peer, const char *data, size_t size) except -1 nogil:
+    """Add to the unfinished input. Without memory for it, refuse the packet and pass over the rest."""
+    cdef Buffer *input = &peer.input
+    cdef size_t before = input.capacity
+    if core.memory + size > core.rules.max_memory and input.size >= HEADER_SIZE and input.data[0] == 0:
+        refuse(core, peer, b"QUEUE_ERROR", b"The memory that this server may use is full")
+        peer.discarding = missing(input) - size
+        let_go(core, peer)
+        return False
+    buffer_append(input, data, size)
+    charge(core, input.capacity - before)
+    return True
+
+
+cdef void let_go(Core *core, Peer *peer) noexcept nogil:
+    """Forget the unfinished input, and count the memory that comes free."""
+    cdef size_t before = peer.input.capacity
+    buffer_clear(&peer.input)
+    discharge(core, before - peer.input.capacity)
+
+
+cdef int answer_line(Core *core, Peer *peer) except -1:
+    """Answer the line of text that the peer's input holds."""
+    cdef Connection connection = <Connection>peer.connection
+    cdef bytes line = PyBytes_FromStringAndSize(peer.input.data, peer.input.size - 1)
+    # the command as `Admin` reads it, or else a peer could name one and have another run
+    cdef bytes command = line.removesuffix(b"\r").partition(b"\0")[0].partition(b" ")[0].lower()
+    cdef bytes answer
+    let_go(core, peer)
+    if connection.access is not None and not connection.access("admin", command):
+        answer = b"ERR PERMISSION_DENIED This+peer+may+not+send+this+command+" + command + b"\r\n"
+    else:
+        answer = connection.broker._answer_line(connection, line)
+    return put_text(core, peer, answer, len(answer))
+
+
+cdef int put_text(Core *core, Peer *peer, const char *text, size_t size) except -1 nogil:
+    if unsent(peer) > core.rules.max_output:
+        overflow(core, peer)
+    buffer_append(&peer.output, text, size)
+    touch(core, peer)
+    return 0
+
+
 @cython.final
 @cython.no_gc_clear
 cdef class Connection:
@@ -271,103 +383,10 @@ cdef class Connection:
         self.broker.core.now = now
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         try:
-            self.feed(<const char *>view.buf, view.len)
+            receive(&self.broker.core, self.peer, <const char *>view.buf, view.len)
         finally:
             PyBuffer_Release(&view)
-        return self.peer.input.size > 0 or self.peer.discarding > 0
-
-    cdef int feed(self, const char *data, size_t size) except -1:
-        cdef Peer *peer = self._connected()
-        cdef size_t used
-        if self.receiving:
-            raise RuntimeError("a connection cannot receive while it answers what it received")
-        self.receiving = True
-        try:
-            while size and not peer.closing:
-                if peer.discarding:
-                    used = min(peer.discarding, size)
-                    peer.discarding -= used
-                elif peer.input.size:
-                    used = self._top_up(peer, data, size)
-                else:
-                    used = consume(&self.broker.core, peer, data, size)
-                    if not used and not peer.closing:
-                        used = self._set_aside(peer, data, size)
-                data += used
-                size -= used
-        finally:
-            self.receiving = False
-        return 0
-
-    cdef size_t _top_up(self, Peer *peer, const char *data, size_t size) except? 0:
-        """Add to the unfinished packet or line no more than it lacks, and handle it when it is whole."""
-        cdef Buffer *input = &peer.input
-        cdef size_t used
-        if input.data[0] != 0:
-            return self._set_aside(peer, data, size)
-        used = min(missing(input), size)
-        if not self._keep(peer, data, used):
-            return used
-        if consume(&self.broker.core, peer, input.data, input.size):
-            self._let_go(peer)
-        return used
-
-    cdef bint _keep(self, Peer *peer, const char *data, size_t size) except -1:
-        """Add to the unfinished input. Without memory for it, refuse the packet and pass over the rest."""
-        cdef Core *core = &self.broker.core
-        cdef Buffer *input = &peer.input
-        cdef size_t before = input.capacity
-        if core.memory + size > core.rules.max_memory and input.size >= HEADER_SIZE and input.data[0] == 0:
-            refuse(core, peer, b"QUEUE_ERROR", b"The memory that this server may use is full")
-            peer.discarding = missing(input) - size
-            self._let_go(peer)
-            return False
-        buffer_append(input, data, size)
-        charge(core, input.capacity - before)
-        return True
-
-    cdef int _let_go(self, Peer *peer) except -1:
-        """Forget the unfinished input, and count the memory that comes free."""
-        cdef size_t before = peer.input.capacity
-        buffer_clear(&peer.input)
-        discharge(&self.broker.core, before - peer.input.capacity)
-        return 0
-
-    cdef size_t _set_aside(self, Peer *peer, const char *data, size_t size) except? 0:
-        """Keep what is unfinished: a packet's header, or up to the end of a line, which is then answered."""
-        cdef Buffer *input = &peer.input
-        cdef const char *newline = NULL
-        cdef bint is_text = (input.data[0] if input.size else data[0]) != 0
-        if is_text:
-            newline = <const char *>memchr(data, c'\n', size)
-            if newline != NULL:
-                size = newline - data + 1
-            if input.size + size - (newline != NULL) > MAX_LINE_SIZE:
-                self._answer(peer, b"ERR ARGUMENT_TOO_LARGE A+line+of+text+is+limited+to+8192+bytes\r\n")
-                peer.closing = True
-                return size
-        else:
-            size = min(size, <size_t>HEADER_SIZE)   # there has to be room for the rest
-        self._keep(peer, data, size)
-        if newline != NULL:
-            line = PyBytes_FromStringAndSize(input.data, input.size - 1)
-            self._let_go(peer)
-            self._answer(peer, self._answer_to(line))
-        return size
-
-    cdef bytes _answer_to(self, bytes line):
-        # the command as `Admin` reads it, or else a peer could name one and have another run
-        cdef bytes command = line.removesuffix(b"\r").partition(b"\0")[0].partition(b" ")[0].lower()
-        if self.access is not None and not self.access("admin", command):
-            return b"ERR PERMISSION_DENIED This+peer+may+not+send+this+command+" + command + b"\r\n"
-        return self.broker._answer_line(self, line)
-
-    cdef int _answer(self, Peer *peer, bytes text) except -1:
-        if peer.output.size > self.broker.core.rules.max_output:
-            overflow(&self.broker.core, peer)
-        buffer_append(&peer.output, text, len(text))
-        touch(&self.broker.core, peer)
-        return 0
+        return is_unfinished(self.peer)
 
     cdef Peer *_connected(self) except NULL:
         if self.peer == NULL:
@@ -377,8 +396,9 @@ cdef class Connection:
     def take_output(self):
         """Return the bytes that are to be written to the peer, and forget them."""
         cdef Peer *peer = self._connected()
-        output = PyBytes_FromStringAndSize(peer.output.data, peer.output.size)
+        output = PyBytes_FromStringAndSize(peer.output.data + peer.sent, unsent(peer))
         buffer_clear(&peer.output)
+        peer.sent = 0
         return output
 
     @property
@@ -559,7 +579,7 @@ cdef class Broker:
             return
         if connection.broker is not self:
             raise ValueError(f"{connection!r} is not of this broker")
-        if connection.receiving:
+        if peer.receiving:
             raise RuntimeError("a connection cannot be disconnected while it answers what it received")
         connection.peer = NULL
         self._connections.pop(connection, None)

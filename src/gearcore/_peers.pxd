@@ -22,6 +22,8 @@ cdef inline Peer *create_peer(Core *core, void *connection) except NULL:
     ring_init(&peer.running)
     ring_init(&peer.watches)
     ring_init(&peer.of_woken)
+    ring_init(&peer.of_gone)
+    peer.descriptor = -1
     peer.exceptions = core.rules.exceptions
     peer.connection = connection
     ring_push_back(&core.all_peers, &peer.of_core)
@@ -34,6 +36,11 @@ cdef inline Peer *peer_at(Ring *of_core) noexcept nogil:
 
 cdef inline Peer *peer_of_touched(Ring *of_touched) noexcept nogil:
     return <Peer *>(<char *>of_touched - <size_t>&(<Peer *>NULL).of_touched)
+
+
+cdef inline bint is_unfinished(const Peer *peer) noexcept nogil:
+    """Whether the peer has sent the beginning of a packet or line, and not the end."""
+    return peer.input.size > 0 or peer.discarding > 0
 
 
 cdef inline int fail_runs(Core *core, Peer *worker, const Function *function) except -1 nogil:
@@ -81,6 +88,7 @@ cdef inline void free_peer(Core *core, Peer *peer) noexcept nogil:
     discharge(core, peer.input.capacity)
     ring_remove(&peer.of_core)
     ring_remove(&peer.of_touched)
+    ring_remove(&peer.of_gone)
     buffer_free(&peer.output)
     buffer_free(&peer.input)
     free(peer.client_id)

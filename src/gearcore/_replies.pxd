@@ -23,9 +23,15 @@ cdef inline void touch(Core *core, Peer *peer) noexcept nogil:
         ring_push_back(&core.touched, &peer.of_touched)
 
 
+cdef inline size_t unsent(const Peer *peer) noexcept nogil:
+    """How many bytes of output are still to be written to the peer."""
+    return peer.output.size - peer.sent
+
+
 cdef inline void overflow(Core *core, Peer *peer) noexcept nogil:
     """The peer does not read: what was kept for it is dropped, and the driver is to cut it off."""
     buffer_clear(&peer.output)
+    peer.sent = 0
     peer.overflowed = True
     peer.closing = True
     touch(core, peer)
@@ -33,7 +39,7 @@ cdef inline void overflow(Core *core, Peer *peer) noexcept nogil:
 
 cdef inline char *start_reply(Core *core, Peer *peer, uint32_t type, size_t size) except NULL nogil:
     """Write a header, and return where the caller is to put the `size` bytes of the body."""
-    if peer.output.size > core.rules.max_output:
+    if unsent(peer) > core.rules.max_output:
         overflow(core, peer)
     cdef char *at = buffer_extend(&peer.output, HEADER_SIZE + size)
     write_header(at, RESPONSE_MAGIC, type, <uint32_t>size)

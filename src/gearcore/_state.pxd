@@ -109,6 +109,7 @@ cdef struct Peer:
     Ring running                # jobs assigned to this peer, newest first, by Job.place
     Ring watches                # by Watch.of_client
     char *client_id
+    bint receiving              # is in the middle of a call that takes what it sent
     bint closing                # to be closed once its output is written
     bint sleeping
     Function *woken_for         # it was sent a NOOP for a job of this function, and has not answered yet
@@ -116,6 +117,11 @@ cdef struct Peer:
     Ring of_woken               # in Core.woken, or alone
     bint exceptions
     bint overflowed             # left so much unread that it is to be cut off
+    int descriptor              # of the socket, if `_direct` reads and writes it; else -1
+    bint blocked                # that socket takes no more for now
+    bint gone                   # that socket is closed or broken
+    size_t sent                 # how much of the output that socket has taken
+    Ring of_gone                # in DirectSockets.gone, or alone
     void *access                # the callable that says what this peer may do; NULL if it may do anything
     void *connection            # the Connection that stands for this peer; the broker keeps it alive
 
