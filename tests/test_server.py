@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import signal
 import socket
 import struct
@@ -273,6 +274,16 @@ def test_a_large_packet_through_a_small_send_buffer_does_not_wait_for_acknowledg
         sock.sendall(pack_request(P.SUBMIT_JOB_BG, b"f", b"", bytes(4_000_000)))
         assert sock.recv(100)
         assert time.perf_counter() - start < 1
+
+
+def test_packets_of_all_sizes_wait_for_a_peer_that_reads_late(server):
+    choices = random.Random(4730)
+    sizes = [choices.choice([0, 10, 4084, 5000, 32_755, 40_000, 262_132, 600_000]) for _ in range(100)]
+    sent = [choices.randbytes(size) for size in sizes]
+    with Caller(server) as peer:
+        peer.socket.sendall(b"".join(pack_request(P.ECHO_REQ, data) for data in sent))
+        for data in sent:
+            assert peer.receive() == (P.ECHO_RES, data)
 
 
 def test_a_port_in_use_is_named(server):

@@ -19,7 +19,8 @@ from libc.string cimport memchr, memcpy, strlen
 
 cimport cython
 
-from gearcore._buffer cimport Buffer, buffer_append, buffer_clear
+from gearcore._blocks cimport LARGE, block_of_buffer, block_release
+from gearcore._buffer cimport Buffer, buffer_append, buffer_clear, buffer_reserve
 from gearcore._functions cimport (
     ability_at,
     count_jobs,
@@ -52,10 +53,11 @@ from gearcore._peers cimport (
     peer_of_touched,
     remove_all_offers,
 )
-from gearcore._replies cimport format_handle, overflow, touch, unsent
+from gearcore._output cimport clear_output, copy_output, unsent
+from gearcore._replies cimport format_handle, overflow, touch
 from gearcore._ring cimport Ring, ring_init, ring_is_empty, ring_remove
 from gearcore._sleepers cimport PATIENCE, pass_on_wake_ups, peer_of_woken, settle_wake_up
-from gearcore._state cimport MAX_HANDLE_SIZE, PRIORITIES, Core, Function, Job, Peer
+from gearcore._state cimport MAX_HANDLE_SIZE, PRIORITIES, Block, Core, Function, Job, Peer
 from gearcore._table cimport Link, Table, table_free, table_init
 from gearcore._transitions cimport abandon, cancel, fail_run, is_wanted, mature
 from gearcore._worker_packets cimport (
@@ -117,6 +119,7 @@ from gearcore.schedule import next_match as _next_match
 cdef enum:
     MAX_LINE_SIZE = 8192                # of an admin command, as in gearmand
     MAX_PREFIX_SIZE = MAX_HANDLE_SIZE - 20
+    FIRST_PART = 256 * 1024             # of a large packet; memory for more is taken as it comes
     DEFAULT_MAX_OUTPUT = 128 * 1024 * 1024
     DEFAULT_MAX_FUNCTIONS = 1_000_000
 
@@ -242,6 +245,7 @@ cdef size_t consume(Core *core, Peer *peer, const char *data, size_t size) excep
         packet.type = read_u32(at + 4)
         packet.body = at + HEADER_SIZE
         packet.size = body_size
+        packet.block = NULL
         handle(core, peer, magic, &packet)
         at += HEADER_SIZE + body_size
     return at - data
@@ -259,10 +263,7 @@ cdef size_t missing(const Buffer *input) noexcept nogil:
 cdef int receive(Core *core, Peer *peer, const char *data, size_t size) except -1 nogil:
     """Take bytes as they came from a peer: any part of any number of packets and lines."""
     cdef size_t used
-    if peer.receiving:
-        with gil:
-            raise RuntimeError("a connection cannot receive while it answers what it received")
-    peer.receiving = True
+    enter(peer)
     try:
         while size and not peer.closing:
             if peer.discarding:
@@ -287,9 +288,74 @@ cdef size_t top_up(Core *core, Peer *peer, const char *data, size_t size) except
     if peer.input.data[0] != 0:
         return set_aside(core, peer, data, size)
     used = min(missing(&peer.input), size)
-    if keep(core, peer, data, used) and consume(core, peer, peer.input.data, peer.input.size):
-        let_go(core, peer)
+    if keep(core, peer, data, used):
+        finish_packet(core, peer)
     return used
+
+
+cdef int finish_packet(Core *core, Peer *peer) except -1 nogil:
+    """Judge the unfinished packet as far as it goes, and handle it if it is whole."""
+    cdef Buffer *input = &peer.input
+    if input.size >= HEADER_SIZE + LARGE and missing(input) == 0:
+        handle_large(core, peer)
+    elif consume(core, peer, input.data, input.size):
+        let_go(core, peer)
+    return 0
+
+
+cdef int handle_large(Core *core, Peer *peer) except -1 nogil:
+    """Handle the packet that the input holds, in memory that who wants to keep some of it can hold."""
+    cdef Block *block = block_of_buffer(core, &peer.input)
+    cdef Packet packet
+    packet.type = read_u32(block.data + 4)
+    packet.body = block.data + HEADER_SIZE
+    packet.size = read_u32(block.data + 8)
+    packet.block = block
+    peer.sends_large = True
+    try:
+        handle(core, peer, read_u32(block.data), &packet)
+    finally:
+        block_release(core, block)
+    return 0
+
+
+cdef size_t room_for_rest(Core *core, Peer *peer, char **room) except? 0 nogil:
+    """Where a driver can put the next bytes of an unfinished large packet, at the most so many.
+
+    0 if there is no such packet, or no memory for it: the bytes are to be given to `receive` then. Otherwise
+    the driver calls `took` when they are in place.
+    """
+    cdef Buffer *input = &peer.input
+    cdef size_t before = input.capacity
+    cdef size_t rest
+    if input.size < HEADER_SIZE or input.data[0] != 0:
+        return 0
+    rest = missing(input)
+    if rest < LARGE // 2 or core.memory + rest > core.rules.max_memory:
+        return 0
+    rest = min(rest, max(input.size, <size_t>FIRST_PART))
+    room[0] = buffer_reserve(input, rest)
+    charge(core, input.capacity - before)
+    return rest
+
+
+cdef int took(Core *core, Peer *peer, size_t size) except -1 nogil:
+    """A driver put so many bytes where `room_for_rest` said."""
+    peer.input.size += size
+    enter(peer)
+    try:
+        finish_packet(core, peer)
+    finally:
+        peer.receiving = False
+    return 0
+
+
+cdef int enter(Peer *peer) except -1 nogil:
+    if peer.receiving:
+        with gil:
+            raise RuntimeError("a connection cannot receive while it answers what it received")
+    peer.receiving = True
+    return 0
 
 
 cdef size_t set_aside(Core *core, Peer *peer, const char *data, size_t size) except? 0 nogil:
@@ -396,9 +462,9 @@ cdef class Connection:
     def take_output(self):
         """Return the bytes that are to be written to the peer, and forget them."""
         cdef Peer *peer = self._connected()
-        output = PyBytes_FromStringAndSize(peer.output.data + peer.sent, unsent(peer))
-        buffer_clear(&peer.output)
-        peer.sent = 0
+        output = PyBytes_FromStringAndSize(NULL, unsent(peer))
+        copy_output(peer, <char *>output)
+        clear_output(&self.broker.core, peer)
         return output
 
     @property

@@ -27,6 +27,19 @@ cdef inline void buffer_clear(Buffer *buffer) noexcept nogil:
         buffer_free(buffer)
 
 
+cdef inline char *buffer_reserve(Buffer *buffer, size_t size) except NULL nogil:
+    """Make room for exactly `size` bytes more, and return where they would go."""
+    cdef char *data = buffer.data
+    if buffer.capacity - buffer.size < size or data == NULL:
+        data = <char *>realloc(data, buffer.size + size)
+        if data == NULL:
+            with gil:
+                raise MemoryError(f"no memory for {buffer.size + size} bytes of a connection's buffer")
+        buffer.data = data
+        buffer.capacity = buffer.size + size
+    return data + buffer.size
+
+
 cdef inline int buffer_grow(Buffer *buffer, size_t needed) except -1 nogil:
     cdef size_t capacity = max(2 * buffer.capacity, buffer.size + needed, <size_t>SMALLEST_BUFFER)
     cdef char *data = <char *>realloc(buffer.data, capacity)

@@ -2,6 +2,7 @@
 
 from libc.stdint cimport uint32_t, uint64_t, uint8_t
 
+from gearcore._blocks cimport LARGE
 from gearcore._functions cimport count_jobs, get_function
 from gearcore._jobs cimport (
     Submission,
@@ -14,7 +15,16 @@ from gearcore._jobs cimport (
     watch_job,
 )
 from gearcore._packets cimport Packet, has_room, is_permitted, refuse, size_without_nul, start_of_number
-from gearcore._replies cimport put, put_argument, put_number, reply, reply_created, start_reply
+from gearcore._replies cimport (
+    put,
+    put_argument,
+    put_number,
+    reply,
+    reply_created,
+    share,
+    start_reply,
+    start_shared_reply,
+)
 from gearcore._ring cimport Ring
 from gearcore._state cimport MAX_REDUCER_SIZE, MAX_UNIQUE_SIZE, RUNNING, Core, Function, Job, Peer
 from gearcore._transitions cimport delay, enqueue
@@ -32,18 +42,22 @@ from gearcore._wire cimport (
 )
 
 
-cdef extern from "<strings.h>" nogil:
-    int strncasecmp(const char *a, const char *b, size_t size)
+cdef extern from "Python.h" nogil:
+    int PyOS_strnicmp(const char *a, const char *b, Py_ssize_t size)
 
 
 cdef inline int on_echo(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
-    return reply(core, peer, PT_ECHO_RES, packet.body, packet.size)
+    if packet.block == NULL:
+        return reply(core, peer, PT_ECHO_RES, packet.body, packet.size)
+    start_shared_reply(core, peer, PT_ECHO_RES, 0, packet.size)
+    share(core, peer, packet.block, packet.body, packet.size)
+    return 0
 
 
 cdef inline int on_option(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
     """`exceptions` is the only option; gearmand takes it in any case, and with a NUL behind it."""
     cdef size_t size = size_without_nul(packet.body, packet.size)
-    if size != 10 or strncasecmp(packet.body, b"exceptions", 10) != 0:
+    if size != 10 or PyOS_strnicmp(packet.body, b"exceptions", 10) != 0:
         return refuse(core, peer, b"UNKNOWN_OPTION", b"Server does not recognize given option")
     peer.exceptions = True
     return reply(core, peer, PT_OPTION_RES, packet.body, packet.size)
@@ -56,6 +70,7 @@ cdef inline int on_submit(Core *core, Peer *peer, const Packet *packet) except -
     asked.unique, asked.unique_size = packet.args.start[1], packet.args.size[1]
     asked.reducer, asked.reducer_size = b"", 0
     asked.workload, asked.workload_size = packet.args.start[2], packet.args.size[2]
+    asked.block = packet.block
     asked.priority = submitted_priority(packet.type)
     asked.unix_time = 0
     asked.background = not (
@@ -79,6 +94,7 @@ cdef inline int on_submit_reduce(Core *core, Peer *peer, const Packet *packet) e
     asked.unique, asked.unique_size = packet.args.start[1], packet.args.size[1]
     asked.reducer, asked.reducer_size = packet.args.start[2], packet.args.size[2]
     asked.workload, asked.workload_size = packet.args.start[4], packet.args.size[4]
+    asked.block = packet.block
     asked.priority = 1
     asked.unix_time = 0
     asked.background = packet.type == PT_SUBMIT_REDUCE_JOB_BACKGROUND
@@ -99,6 +115,7 @@ cdef inline int submit_delayed(
     asked.unique, asked.unique_size = packet.args.start[1], packet.args.size[1]
     asked.reducer, asked.reducer_size = b"", 0
     asked.workload, asked.workload_size = packet.args.start[workload], packet.args.size[workload]
+    asked.block = packet.block
     asked.priority = 1
     asked.unix_time = unix_time
     asked.background = True
@@ -112,6 +129,11 @@ cdef inline double parse_time(const char *text, size_t size) noexcept nogil:
         seconds = 10 * seconds + (text[at] - c'0')
         at += 1
     return seconds
+
+
+cdef inline size_t size_of_copy(const Submission *asked) noexcept nogil:
+    """How much of a large workload there is to copy."""
+    return asked.workload_size if asked.workload_size >= LARGE and asked.block == NULL else 0
 
 
 cdef inline int submit(Core *core, Peer *peer, const Submission *asked) except -1 nogil:
@@ -128,7 +150,7 @@ cdef inline int submit(Core *core, Peer *peer, const Submission *asked) except -
         return refuse(core, peer, b"PERMISSION_DENIED", b"This peer may not submit jobs for this function")
     if not has_room(
         core, peer, asked.function, asked.function_size,
-        job_size(asked.unique_size, asked.reducer_size, asked.workload_size),
+        job_size(asked.unique_size, asked.reducer_size, asked.workload_size) + size_of_copy(asked),
     ):
         return 0
     function = get_function(core, asked.function, asked.function_size)

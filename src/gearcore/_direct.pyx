@@ -11,15 +11,15 @@ The interpreter's lock is let go of only while there is nothing to do: the broke
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memmove, memset
+from libc.string cimport memset
 from posix.unistd cimport close
 
 cimport cython
 
-from gearcore._broker cimport Broker, Connection, receive
-from gearcore._buffer cimport buffer_clear
+from gearcore._broker cimport Broker, Connection, receive, room_for_rest, took
 from gearcore._peers cimport is_unfinished, peer_of_touched
-from gearcore._replies cimport touch, unsent
+from gearcore._output cimport clear_output, forget_sent, mark_sent, reference_at, unsent
+from gearcore._replies cimport touch
 from gearcore._ring cimport Ring, ring_init, ring_is_empty, ring_push_back, ring_remove
 from gearcore._state cimport Core, Peer
 
@@ -48,7 +48,16 @@ cdef extern from "<netinet/tcp.h>" nogil:
     enum:
         TCP_QUICKACK
 
+cdef extern from "<sys/uio.h>" nogil:
+    cdef struct iovec:
+        void *iov_base
+        size_t iov_len
+
 cdef extern from "<sys/socket.h>" nogil:
+    cdef struct msghdr:
+        iovec *msg_iov
+        size_t msg_iovlen
+    ssize_t sendmsg(int fd, const msghdr *message, int flags)
     ssize_t recv(int fd, void *data, size_t size, int flags)
     ssize_t send(int fd, const void *data, size_t size, int flags)
     int setsockopt(int fd, int level, int option, const void *value, unsigned int size)
@@ -66,6 +75,9 @@ cdef extern from "<time.h>" nogil:
 
 cdef enum:
     READ_SIZE = 256 * 1024              # the most that is read from a socket at once
+    SMALL_READ_SIZE = 4096              # the same, of who sends large packets: the rest is read into its place
+    READS_SIZE = 4 * READ_SIZE          # the most that is read from a socket before others have their turn
+    PARTS = 16                          # of the output that are written at once
     EVENTS = 256                        # sockets that are looked at together
     WORTH_A_MOVE = 1024 * 1024          # bytes sent that are cut off the front of what is unsent
 
@@ -216,20 +228,43 @@ cdef class DirectSockets:
         return 0
 
     cdef int _read(self, Peer *peer) except -1:
-        cdef int on = 1
+        """Read what there is, or so much of it that the others do not wait for long."""
+        cdef Core *core = &self.broker.core
+        cdef size_t total = 0
+        cdef size_t room
         cdef ssize_t size
+        cdef char *place = NULL
         if peer == NULL or peer.gone:
             return 0
-        size = recv(peer.descriptor, self.buffer, READ_SIZE, MSG_DONTWAIT)
-        if size > 0:
-            self.current = peer
-            receive(&self.broker.core, peer, self.buffer, size)
-            if is_unfinished(peer):
-                # who sends a large packet through a small buffer waits for the acknowledgement of each part
-                setsockopt(peer.descriptor, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on))
-        elif size == 0 or (errno != EAGAIN and errno != EINTR):
-            self._lose(peer)
+        self.current = peer
+        while total < READS_SIZE:
+            room = room_for_rest(core, peer, &place)
+            if room:
+                size = recv(peer.descriptor, place, room, MSG_DONTWAIT)
+                if size > 0:
+                    took(core, peer, size)
+            else:
+                room = SMALL_READ_SIZE if peer.sends_large else READ_SIZE
+                size = recv(peer.descriptor, self.buffer, room, MSG_DONTWAIT)
+                if size > 0:
+                    receive(core, peer, self.buffer, size)
+                    if <size_t>size == room and not is_unfinished(peer):
+                        peer.sends_large = False
+            if size <= 0:
+                if size == 0 or (errno != EAGAIN and errno != EINTR):
+                    self._lose(peer)
+                break
+            total += size
+            if <size_t>size < room:
+                break
+        if is_unfinished(peer):
+            self._acknowledge(peer)
         return 0
+
+    cdef void _acknowledge(self, Peer *peer) noexcept:
+        """Who sends a large packet through a small buffer waits for the acknowledgement of each part."""
+        cdef int on = 1
+        setsockopt(peer.descriptor, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on))
 
     cdef void _write_all(self) noexcept:
         """Write to each direct peer that was touched; the others are left to their own driver."""
@@ -243,35 +278,57 @@ cdef class DirectSockets:
                 self._write(peer)
 
     cdef void _write(self, Peer *peer) noexcept:
+        cdef Core *core = &self.broker.core
         cdef ssize_t size
         if peer.overflowed:
             self._lose(peer)
         if peer.gone or peer.blocked:
             return
         while unsent(peer):
-            size = send(
-                peer.descriptor, peer.output.data + peer.sent, unsent(peer), MSG_DONTWAIT | MSG_NOSIGNAL
-            )
+            size = self._send(peer)
             if size >= 0:
-                peer.sent += size
+                mark_sent(core, peer, size)
             elif errno == EAGAIN:
                 self._block(peer)
                 return
             elif errno != EINTR:
                 self._lose(peer)
                 return
-        peer.sent = 0
-        buffer_clear(&peer.output)
+        clear_output(core, peer)
         if peer.closing:
             self._lose(peer)
 
+    cdef ssize_t _send(self, Peer *peer) noexcept:
+        cdef iovec[PARTS] parts
+        cdef msghdr message
+        cdef size_t place = peer.sent
+        cdef Ring *at = peer.references.next
+        cdef int count = 0
+        if ring_is_empty(&peer.references):
+            return send(
+                peer.descriptor, peer.output.data + place, peer.output.size - place, MSG_DONTWAIT | MSG_NOSIGNAL
+            )
+        while at != &peer.references and count < PARTS - 2:
+            parts[count].iov_base = peer.output.data + place
+            parts[count].iov_len = reference_at(at).place - place
+            parts[count + 1].iov_base = <void *>reference_at(at).data
+            parts[count + 1].iov_len = reference_at(at).size
+            place = reference_at(at).place
+            count += 2
+            at = at.next
+        if at == &peer.references:
+            parts[count].iov_base = peer.output.data + place
+            parts[count].iov_len = peer.output.size - place
+            count += 1
+        memset(&message, 0, sizeof(message))
+        message.msg_iov = parts
+        message.msg_iovlen = count
+        return sendmsg(peer.descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL)
+
     cdef void _block(self, Peer *peer) noexcept:
         """The socket takes no more: wait until it does, and keep no more of what it took than need be."""
-        cdef size_t left = unsent(peer)
-        if peer.sent > WORTH_A_MOVE and peer.sent > left:
-            memmove(peer.output.data, peer.output.data + peer.sent, left)
-            peer.output.size = left
-            peer.sent = 0
+        if peer.sent > WORTH_A_MOVE and peer.sent > peer.output.size - peer.sent:
+            forget_sent(peer)
         peer.blocked = True
         self._watch(peer, EPOLLIN | EPOLLOUT)
 

@@ -4,10 +4,11 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy
 
+from gearcore._blocks cimport LARGE, block_hold, block_of_copy, block_release
 from gearcore._memory cimport charge, discharge
 from gearcore._ring cimport Ring, ring_init, ring_push_back, ring_remove
 from gearcore._siphash cimport siphash
-from gearcore._state cimport MAX_HANDLE_SIZE, QUEUED, Core, Function, Job, Peer, Watch
+from gearcore._state cimport MAX_HANDLE_SIZE, QUEUED, Apart, Block, Core, Function, Job, Peer, Watch
 from gearcore._table cimport Link, table_add, table_first, table_next, table_remove
 
 
@@ -21,6 +22,7 @@ cdef struct Submission:
     size_t reducer_size
     const char *workload
     size_t workload_size
+    Block *block                # that the workload lies in; NULL if it does not outlive the packet
     uint8_t priority
     bint background
     double unix_time            # not to be run before; 0 for at once
@@ -46,7 +48,16 @@ cdef inline char *job_reducer(Job *job) noexcept nogil:
     return job.content + job.unique_size
 
 
-cdef inline char *job_workload(Job *job) noexcept nogil:
+cdef inline Apart job_apart(Job *job) noexcept nogil:
+    """Where the workload lies. Only for a large one."""
+    cdef Apart apart
+    memcpy(&apart, job.content + job.unique_size + job.reducer_size, sizeof(Apart))
+    return apart
+
+
+cdef inline const char *job_workload(Job *job) noexcept nogil:
+    if job.workload_size >= LARGE:
+        return job_apart(job).workload
     return job.content + job.unique_size + job.reducer_size
 
 
@@ -114,14 +125,33 @@ cdef inline Job *find_by_unique(Core *core, const char *unique, size_t size) noe
 
 
 cdef inline size_t job_size(size_t unique_size, size_t reducer_size, size_t workload_size) noexcept nogil:
-    return sizeof(Job) + unique_size + reducer_size + workload_size
+    """The size of the job itself, without a large workload."""
+    return sizeof(Job) + unique_size + reducer_size + (
+        workload_size if workload_size < LARGE else sizeof(Apart)
+    )
+
+
+cdef inline int keep_apart(Core *core, const Submission *asked, Apart *apart) except -1 nogil:
+    """See to it that a large workload outlives its packet."""
+    if asked.block != NULL:
+        apart.block = block_hold(asked.block)
+        apart.workload = asked.workload
+    else:
+        apart.block = block_of_copy(core, asked.workload, asked.workload_size)
+        apart.workload = apart.block.data
+    return 0
 
 
 cdef inline Job *create_job(Core *core, Function *function, const Submission *asked) except NULL nogil:
     """A job of its own for a submission: numbered and to be found, in no queue yet."""
     cdef size_t size = job_size(asked.unique_size, asked.reducer_size, asked.workload_size)
+    cdef Apart apart
+    if asked.workload_size >= LARGE:
+        keep_apart(core, asked, &apart)
     cdef Job *job = <Job *>malloc(size)
     if job == NULL:
+        if asked.workload_size >= LARGE:
+            block_release(core, apart.block)
         with gil:
             raise MemoryError(f"no memory for a job with a workload of {asked.workload_size} bytes")
     ring_init(&job.place)
@@ -142,7 +172,10 @@ cdef inline Job *create_job(Core *core, Function *function, const Submission *as
     job.coalesces = asked.workload_size > 0 if job.unique_is_workload else asked.unique_size > 0
     memcpy(job.content, asked.unique, asked.unique_size)
     memcpy(job_reducer(job), asked.reducer, asked.reducer_size)
-    memcpy(job_workload(job), asked.workload, asked.workload_size)
+    if asked.workload_size >= LARGE:
+        memcpy(job_reducer(job) + job.reducer_size, &apart, sizeof(Apart))
+    else:
+        memcpy(job_reducer(job) + job.reducer_size, asked.workload, asked.workload_size)
     charge(core, size)
     core.last_number += 1
     table_add(&core.jobs, &job.by_number, core.last_number)
@@ -167,6 +200,8 @@ cdef inline void destroy_job(Core *core, Job *job) noexcept nogil:
         free_watch(core, watch_of_job(job.watches.next))
     table_remove(&core.jobs, &job.by_number)
     forget_unique(core, job)
+    if job.workload_size >= LARGE:
+        block_release(core, job_apart(job).block)
     discharge(core, job_size(job.unique_size, job.reducer_size, job.workload_size))
     free(job)
 

@@ -9,7 +9,7 @@ from libc.string cimport strlen
 
 from gearcore._functions cimport find_function
 from gearcore._replies cimport put, put_argument, start_reply
-from gearcore._state cimport MAX_FUNCTION_SIZE, Core, Peer
+from gearcore._state cimport MAX_FUNCTION_SIZE, Block, Core, Peer
 from gearcore._wire cimport PT_ERROR, Args
 
 
@@ -17,6 +17,7 @@ cdef struct Packet:
     uint32_t type
     const char *body
     size_t size
+    Block *block                # that the body lies in; NULL if it does not outlive the handler
     Args args
 
 

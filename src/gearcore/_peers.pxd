@@ -6,6 +6,7 @@ from gearcore._buffer cimport buffer_free
 from gearcore._functions cimport ability_at, parties_hash, remove_ability
 from gearcore._jobs cimport job_at
 from gearcore._memory cimport discharge
+from gearcore._output cimport clear_output
 from gearcore._ring cimport Ring, ring_init, ring_is_empty, ring_push_back, ring_remove
 from gearcore._state cimport Ability, Core, Function, Job, Peer
 from gearcore._table cimport Link, table_first, table_next
@@ -16,6 +17,7 @@ cdef inline Peer *create_peer(Core *core, void *connection) except NULL:
     cdef Peer *peer = <Peer *>calloc(1, sizeof(Peer))
     if peer == NULL:
         raise MemoryError("no memory for another connection")
+    ring_init(&peer.references)
     ring_init(&peer.of_touched)
     ring_init(&peer.abilities)
     ring_init(&peer.roused)
@@ -89,6 +91,7 @@ cdef inline void free_peer(Core *core, Peer *peer) noexcept nogil:
     ring_remove(&peer.of_core)
     ring_remove(&peer.of_touched)
     ring_remove(&peer.of_gone)
+    clear_output(core, peer)
     buffer_free(&peer.output)
     buffer_free(&peer.input)
     free(peer.client_id)

@@ -3,10 +3,12 @@
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from gearcore._buffer cimport buffer_clear, buffer_extend
-from gearcore._jobs cimport job_reducer, job_workload
+from gearcore._blocks cimport LARGE
+from gearcore._buffer cimport buffer_extend
+from gearcore._jobs cimport job_apart, job_reducer, job_workload
+from gearcore._output cimport add_reference, clear_output, unsent
 from gearcore._ring cimport ring_is_empty, ring_push_back
-from gearcore._state cimport MAX_HANDLE_SIZE, Core, Job, Peer
+from gearcore._state cimport MAX_HANDLE_SIZE, Apart, Block, Core, Job, Peer
 from gearcore._wire cimport (
     HEADER_SIZE,
     PT_JOB_ASSIGN,
@@ -23,15 +25,9 @@ cdef inline void touch(Core *core, Peer *peer) noexcept nogil:
         ring_push_back(&core.touched, &peer.of_touched)
 
 
-cdef inline size_t unsent(const Peer *peer) noexcept nogil:
-    """How many bytes of output are still to be written to the peer."""
-    return peer.output.size - peer.sent
-
-
 cdef inline void overflow(Core *core, Peer *peer) noexcept nogil:
     """The peer does not read: what was kept for it is dropped, and the driver is to cut it off."""
-    buffer_clear(&peer.output)
-    peer.sent = 0
+    clear_output(core, peer)
     peer.overflowed = True
     peer.closing = True
     touch(core, peer)
@@ -39,12 +35,25 @@ cdef inline void overflow(Core *core, Peer *peer) noexcept nogil:
 
 cdef inline char *start_reply(Core *core, Peer *peer, uint32_t type, size_t size) except NULL nogil:
     """Write a header, and return where the caller is to put the `size` bytes of the body."""
+    return start_shared_reply(core, peer, type, size, 0)
+
+
+cdef inline char *start_shared_reply(
+    Core *core, Peer *peer, uint32_t type, size_t size, size_t shared
+) except NULL nogil:
+    """The same for a body whose last `shared` bytes the caller is to `share`."""
     if unsent(peer) > core.rules.max_output:
         overflow(core, peer)
     cdef char *at = buffer_extend(&peer.output, HEADER_SIZE + size)
-    write_header(at, RESPONSE_MAGIC, type, <uint32_t>size)
+    write_header(at, RESPONSE_MAGIC, type, <uint32_t>(size + shared))
     touch(core, peer)
     return at + HEADER_SIZE
+
+
+cdef inline void share(Core *core, Peer *peer, Block *block, const char *data, size_t size) noexcept nogil:
+    """End a reply by bytes of a block. A peer for whom there is no memory to note that is cut off."""
+    if not add_reference(peer, block, data, size):
+        overflow(core, peer)
 
 
 cdef inline char *put(char *at, const char *data, size_t size) noexcept nogil:
@@ -96,18 +105,24 @@ cdef inline int reply_assign(Core *core, Peer *peer, Job *job, uint32_t type) ex
     """JOB_ASSIGN, JOB_ASSIGN_UNIQ or JOB_ASSIGN_ALL, whichever `type` says."""
     cdef char handle[MAX_HANDLE_SIZE + 1]
     cdef size_t handle_size = format_handle(core, job.by_number.hash, handle)
-    cdef size_t size = handle_size + 1 + job.function.name_size + 1 + job.workload_size
+    cdef size_t size = handle_size + 1 + job.function.name_size + 1
+    cdef size_t shared = job.workload_size if job.workload_size >= LARGE else 0
+    cdef Apart apart
     cdef char *at
     if type != PT_JOB_ASSIGN:
         size += job.unique_size + 1
     if type == PT_JOB_ASSIGN_ALL:
         size += job.reducer_size + 1
-    at = start_reply(core, peer, type, size)
+    at = start_shared_reply(core, peer, type, size + job.workload_size - shared, shared)
     at = put_argument(at, handle, handle_size)
     at = put_argument(at, job.function.name, job.function.name_size)
     if type != PT_JOB_ASSIGN:
         at = put_argument(at, job.content, job.unique_size)
     if type == PT_JOB_ASSIGN_ALL:
         at = put_argument(at, job_reducer(job), job.reducer_size)
-    put(at, job_workload(job), job.workload_size)
+    if shared:
+        apart = job_apart(job)
+        share(core, peer, apart.block, apart.workload, shared)
+    else:
+        put(at, job_workload(job), job.workload_size)
     return 0

@@ -27,6 +27,27 @@ cdef enum JobState:
     DELAYED
 
 
+# Memory that outlives the packet that it was received for.
+cdef struct Block:
+    size_t holders
+    size_t size
+    char *data
+
+
+cdef struct Reference:
+    Ring of_output
+    Block *block
+    const char *data
+    size_t size
+    size_t place                # behind how many bytes of Peer.output
+
+
+# In place of the workload in Job.content, where the workload is large.
+cdef struct Apart:
+    Block *block
+    const char *workload
+
+
 cdef struct Job:
     Link by_number              # its hash is the job's number: the last part of its handle
     Link by_unique              # its hash is that of what the job coalesces on
@@ -47,7 +68,7 @@ cdef struct Job:
     uint8_t background          # outlives its clients
     uint8_t coalesces           # is in the table of uniques
     uint8_t unique_is_workload  # was submitted with "-" for its unique
-    char content[1]             # unique, reducer and workload, one behind the other
+    char content[1]             # unique, reducer and workload or Apart, one behind the other
 
 
 cdef struct Watch:
@@ -97,7 +118,10 @@ cdef struct Ability:
 
 cdef struct Peer:
     Buffer output
+    Ring references             # to what is to be written between the bytes of `output`
+    size_t referenced           # how many bytes they refer to
     Buffer input                # an unfinished packet
+    bint sends_large            # its last packets were large
     size_t discarding           # bytes still to come of a packet that was too large
     Ring of_core
     Ring of_touched             # in Core.touched, or alone

@@ -4,6 +4,7 @@ from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
+from gearcore._blocks cimport LARGE
 from gearcore._functions cimport (
     add_ability,
     find_function,
@@ -23,7 +24,16 @@ from gearcore._packets cimport (
     size_without_nul,
 )
 from gearcore._peers cimport fail_all_runs, fail_runs, remove_all_offers, remove_offers
-from gearcore._replies cimport put, put_argument, reply, reply_assign, reply_empty, start_reply
+from gearcore._replies cimport (
+    put,
+    put_argument,
+    reply,
+    reply_assign,
+    reply_empty,
+    share,
+    start_reply,
+    start_shared_reply,
+)
 from gearcore._ring cimport Ring
 from gearcore._sleepers cimport AS_FEW_AS_WILL_DO, fall_asleep, settle_wake_up, wake_for_waiting
 from gearcore._state cimport MAX_CLIENT_ID_SIZE, MAX_HANDLE_SIZE, Ability, Core, Function, Job, Peer
@@ -235,11 +245,18 @@ cdef inline int relay(Core *core, Job *job, uint32_t type, const char *body, siz
 cdef inline int relay_payload(Core *core, Job *job, const Packet *packet) except -1 nogil:
     """Pass on a packet of handle and payload; one that lacks the NUL between them gets it."""
     cdef Ring *at = job.watches.next
+    cdef Peer *client
+    cdef size_t shared = packet.args.size[1] if packet.block != NULL and packet.args.size[1] >= LARGE else 0
     cdef char *into
-    if packet.args.size[0] < packet.size:
-        return relay(core, job, packet.type, packet.body, packet.size)
     while at != &job.watches:
-        into = start_reply(core, watch_of_job(at).client, packet.type, packet.size + 1)
-        put_argument(into, packet.body, packet.size)
+        client = watch_of_job(at).client
+        into = start_shared_reply(
+            core, client, packet.type, packet.args.size[0] + 1 + packet.args.size[1] - shared, shared
+        )
+        into = put_argument(into, packet.args.start[0], packet.args.size[0])
+        if shared:
+            share(core, client, packet.block, packet.args.start[1], shared)
+        else:
+            put(into, packet.args.start[1], packet.args.size[1])
         at = at.next
     return 0

@@ -16,6 +16,9 @@ LINES = [
     *(b"cancel job H:test:1", b"cancel job H:test:2", b"shutdown", b"", b" ", b"x" * 300),
 ]
 DATA = [b"", b"x", b"\0", b"\0REQ", b"\0" * 40, b"workload\0with\0nuls", b"y" * 5000]
+LARGE_DATA = [b"z" * 32_768, b"z" * 40_000]
+LIMIT = 100_000
+"""Bytes that a packet may have where these inputs are fed in."""
 
 
 class Inputs:
@@ -35,7 +38,7 @@ class Inputs:
         if name == "option":
             return pick([b"exceptions", b"EXCEPTIONS\0", b"other"])
         if name in ("workload", "data", "result", "warning", "exception", "client_id"):
-            return pick(DATA)
+            return pick(DATA if self.random.random() < 0.95 else LARGE_DATA)
         return pick(NUMBERS)
 
     def packet(self, spec: PacketSpec | None = None) -> bytes:
@@ -67,7 +70,7 @@ class Inputs:
                 + data[8:]
             )
         if damage == 4 and len(data) >= 12:
-            size = self.random.choice([0, 1, len(data) - 11, len(data) + 100, 10_001, 0xFFFFFFFF])
+            size = self.random.choice([0, 1, len(data) - 11, len(data) + 100, LIMIT + 1, 0xFFFFFFFF])
             return data[:8] + struct.pack(">I", size) + data[12:]
         return data[:at] + bytes([self.random.randrange(256)]) + data[at + 1 :]
 

@@ -6,12 +6,10 @@ import random
 
 from world import Peer, World
 
-from fuzz.inputs import FUNCTIONS, Inputs
+from fuzz.inputs import FUNCTIONS, LIMIT, Inputs
 from gearcore._codec import Packet, Parser, pack_request
 from gearcore.errors import ProtocolError
 from gearcore.protocol import PACKETS, REQUEST_MAGIC, PacketType
-
-LIMIT = 10_000
 
 
 def codec(choices: random.Random) -> None:
@@ -54,8 +52,8 @@ def broker(choices: random.Random) -> None:
         "job_retries": inputs.random.choice([-1, -1, 1, 3]),
         "worker_wakeup": inputs.random.choice([-1, -1, 0, 1]),
         "in_order_of_offer": inputs.random.random() < 0.3,
-        "max_memory": inputs.random.choice([1 << 40, 1 << 40, 60_000]),
-        "max_output": inputs.random.choice([1 << 30, 20_000]),
+        "max_memory": inputs.random.choice([1 << 40, 1 << 40, 60_000, 120_000]),
+        "max_output": inputs.random.choice([1 << 30, 20_000, 60_000]),
     }
     world = World(**rules)
     peers = [world.peer() for _ in range(4)]
