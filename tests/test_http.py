@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager, suppress
 
 import pytest
 from fake_server import PATIENCE, Peer, free_port
+from loops import LOOPS
 from peers import gearmand_path
 from test_tls import Authority
 
@@ -24,7 +25,6 @@ from gearcore.server import Limits, Server
 from gearcore.server import http as http_module
 from gearcore.server.access import AccessEntry, AccessList
 from gearcore.server.listeners import TcpListener
-from gearcore.server.loop import new_event_loop
 
 
 class Ports:
@@ -215,7 +215,7 @@ def test_a_response_to_the_byte(ports):
     )
 
 
-@pytest.mark.parametrize("factory", [asyncio.new_event_loop, new_event_loop], ids=["asyncio", "own choice"])
+@LOOPS
 def test_large_workloads_and_results(factory):
     workload, result = os.urandom(5_000_000), os.urandom(4_000_000)
     request = b"PUT /f HTTP/1.0\r\nContent-Length: %d\r\n\r\n%b" % (len(workload), workload)

@@ -8,19 +8,15 @@ import subprocess
 import sys
 
 import pytest
+from loops import LOOPS
 
 from gearcore._codec import pack_request, pack_response
 from gearcore.errors import CannotListen
 from gearcore.protocol import PacketType as P
 from gearcore.server import Server
 from gearcore.server.listeners import InheritedListener, TcpListener, UnixListener, activated_descriptors
-from gearcore.server.loop import new_event_loop
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither")
-
-LOOPS = pytest.mark.parametrize(
-    "factory", [asyncio.new_event_loop, new_event_loop], ids=["asyncio", "own choice"]
-)
 
 
 def echo(address, family: int = socket.AF_INET) -> bool:

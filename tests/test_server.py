@@ -14,22 +14,18 @@ from contextlib import suppress
 
 import pytest
 from caller import Caller
+from loops import LOOPS, needs_direct_sockets
 
 from gearcore._codec import pack_request
 from gearcore.errors import CannotListen
 from gearcore.protocol import PacketType as P
-from gearcore.server import Keepalive, Limits, Server, direct
-from gearcore.server.loop import new_event_loop
-
-needs_direct_sockets = pytest.mark.skipif(
-    not direct.AVAILABLE, reason="this system has no direct sockets: they stand on epoll"
-)
+from gearcore.server import Keepalive, Limits, Server
 
 
 @pytest.fixture(params=[pytest.param("direct", marks=needs_direct_sockets), "transports"])
 def sockets(request, monkeypatch):
     """Both ways to the sockets: in C, and through the event loop's transports as on other systems."""
-    monkeypatch.setattr(direct, "AVAILABLE", request.param == "direct")
+    monkeypatch.setattr("gearcore.server.loop.HAS_DIRECT_SOCKETS", request.param == "direct")
 
 
 @pytest.fixture
@@ -114,7 +110,7 @@ def test_connections_over_the_limit_are_closed_and_logged(sockets, caplog):
             fourth.ask(P.ECHO_REQ, b"")
 
 
-@pytest.mark.parametrize("factory", [asyncio.new_event_loop, new_event_loop], ids=["asyncio", "own choice"])
+@LOOPS
 def test_connections_that_come_all_at_once_are_counted_too(sockets, factory):
     async def scene():
         async with Server(port=0, limits=Limits(connections=2)) as server:
@@ -171,7 +167,7 @@ def test_what_one_read_causes_is_written_at_once(server):
         assert segments() - before == 1
 
 
-@pytest.mark.parametrize("factory", [asyncio.new_event_loop, new_event_loop], ids=["asyncio", "own choice"])
+@LOOPS
 def test_it_runs_in_an_event_loop_that_is_there(sockets, factory):
     async def scene():
         async with Server(port=0) as server:
@@ -233,12 +229,12 @@ def test_a_connection_accepted_while_the_server_stops_is_closed(sockets, turns):
                 assert peer.recv(1) == b""
         assert not server.peers
 
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=Server().new_event_loop) as runner:
         runner.run(scene())
 
 
 def test_a_thread_that_gets_no_event_loop_says_so(monkeypatch):
-    def none_to_be_had():
+    def none_to_be_had(direct):
         raise OSError("too many open files")
 
     def start():
@@ -246,7 +242,7 @@ def test_a_thread_that_gets_no_event_loop_says_so(monkeypatch):
             Server(port=0).__enter__()
         ended.set()
 
-    monkeypatch.setattr("gearcore.server.thread.new_event_loop", none_to_be_had)
+    monkeypatch.setattr("gearcore.server.loop.new_event_loop", none_to_be_had)
     ended = threading.Event()
     threading.Thread(target=start, daemon=True).start()
     assert ended.wait(5)

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import pytest
 import trustme
+from loops import LOOPS
 
 from gearcore._codec import pack_request, pack_response
 from gearcore.errors import CannotListen
@@ -17,12 +18,7 @@ from gearcore.protocol import PacketType as P
 from gearcore.server import Limits, Server
 from gearcore.server.identity import Identity, identify
 from gearcore.server.listeners import TcpListener
-from gearcore.server.loop import new_event_loop
 from gearcore.server.tls import BadTlsFile, TlsFiles
-
-LOOPS = pytest.mark.parametrize(
-    "factory", [asyncio.new_event_loop, new_event_loop], ids=["asyncio", "own choice"]
-)
 
 
 class Authority:

@@ -13,25 +13,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gearcore._broker import Connection
+from gearcore.server.loop import DirectEventLoop, DirectSockets
 from gearcore.server.peer import PeerProtocol
-
-try:
-    from gearcore._direct import DirectSockets
-except ImportError:  # not Linux
-    DirectSockets = None  # type: ignore[assignment, misc]
 
 if TYPE_CHECKING:
     from gearcore.server.server import Server
 
-__all__ = ["AVAILABLE", "Direct", "DirectAcceptor", "DirectPeer", "DirectTransport"]
+__all__ = ["Direct", "DirectAcceptor", "DirectPeer", "DirectTransport"]
 
 log = logging.getLogger("gearcore.server")
-
-AVAILABLE = DirectSockets is not None
-"""Whether there are direct sockets on this system."""
-
-PATIENCE = 0.002
-"""Seconds that a busy server may stay away from an event loop that is its own."""
 
 ACCEPTED_AT_ONCE = 64
 """Connections that are accepted before anything else is looked at."""
@@ -41,25 +31,31 @@ PAUSE = 1.0
 
 
 class Direct:
-    """The direct sockets of one server, in the event loop that runs.
+    """The direct sockets of one server, in the event loop that runs."""
 
-    With ``own_loop`` there is nothing else in it that could not wait for `PATIENCE`.
-    """
-
-    def __init__(self, server: Server, own_loop: bool) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
-        self._patience = PATIENCE if own_loop else 0.0
         self.sockets = DirectSockets(server.broker)
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self.sockets.fileno(), self._turn)
+        if isinstance(self._loop, DirectEventLoop):
+            self._loop.serve_while_waiting(self.sockets, self._after)
+        else:
+            self._loop.add_reader(self.sockets.fileno(), self._turn)
 
     def close(self) -> None:
-        """Watch the sockets no more."""
-        self._loop.remove_reader(self.sockets.fileno())
+        """Leave the sockets alone."""
+        if isinstance(self._loop, DirectEventLoop):
+            self._loop.leave_alone()
+        else:
+            self._loop.remove_reader(self.sockets.fileno())
 
     def _turn(self) -> None:
-        self._lose(self.sockets.turn(self._patience))
+        self._lose(self.sockets.serve(0))
         self._server.flush_soon()
+
+    def _after(self, gone: list[tuple[Connection, Exception | None]]) -> None:
+        self._lose(gone)
+        self._server.flush()
 
     def flush(self) -> None:
         """Write what the broker has for the direct peers."""

@@ -18,13 +18,12 @@ from typing import Literal, Self
 from gearcore.broker import Admin, Broker, Connection
 from gearcore.errors import CannotListen
 from gearcore.protocol import DEFAULT_PORT
-from gearcore.server import direct
+from gearcore.server import loop as event_loops
 from gearcore.server.access import AccessList
 from gearcore.server.direct import Direct, DirectPeer
 from gearcore.server.identity import Identity, identify
 from gearcore.server.limits import Keepalive, Limits
 from gearcore.server.listeners import Listener, Listening, TcpListener, open_listener
-from gearcore.server.loop import new_event_loop
 from gearcore.server.peer import Peer, PeerProtocol, RefusedProtocol
 from gearcore.server.sockets import configure
 from gearcore.server.thread import ServerThread
@@ -143,7 +142,6 @@ class Server:
         self._stopping = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._direct: Direct | None = None
-        self._owns_loop = False
         self._thread: ServerThread | None = None
 
     @property
@@ -164,11 +162,11 @@ class Server:
         self._running = True
         self._flush_is_due = False
         self._tick()
-        if direct.AVAILABLE:
-            self._direct = Direct(self, self._owns_loop)
+        if self._has_direct_sockets:
+            self._direct = Direct(self)
         try:
             for listener in self._listeners:
-                plain = self._direct if listener.tls is None and not listener.http else None
+                plain = self._direct if is_plain(listener) else None
                 speak = protocol_of(listener) if plain is None else partial(DirectPeer, direct=plain)
                 self._listening.append(
                     await open_listener(
@@ -187,7 +185,7 @@ class Server:
         """Stop to listen, write what is there for the peers, and close their connections."""
         self._running = False
         listening = self._close_listeners()
-        self._flush()
+        self.flush()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -222,6 +220,8 @@ class Server:
             self._stopping.set()
             return
         self._draining = True
+        if self._direct is not None:
+            self._direct.sockets.draining = True
         self._close_listeners()
         self.flush_soon()
 
@@ -256,9 +256,10 @@ class Server:
         """Have the output of this turn of the event loop written after it, in one write for each peer."""
         if not self._flush_is_due:
             self._flush_is_due = True
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what the broker has for its peers, and see to it that `Broker.tick` is called in time."""
         self._flush_is_due = False
         if self._direct is not None:
             self._direct.flush()
@@ -286,19 +287,26 @@ class Server:
     def _tick(self) -> None:
         self._timer = None
         self.broker.tick(time.monotonic(), time.time())
-        self._flush()
+        self.flush()
+
+    @property
+    def _has_direct_sockets(self) -> bool:
+        return event_loops.HAS_DIRECT_SOCKETS and any(map(is_plain, self._listeners))
+
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        """Make the event loop that suits this server best."""
+        return event_loops.new_event_loop(self._has_direct_sockets)
 
     def run(self, on_ready: Callable[[Server], None] | None = None) -> None:
-        """Serve in an event loop of its own, uvloop's where there is one, until a signal.
+        """Serve in an event loop of its own until a signal.
 
         SIGTERM and SIGINT stop it at once, SIGUSR1 when the last job has ended. ``on_ready`` is called with
         the server once it listens. To be called from the main thread.
         """
-        with asyncio.Runner(loop_factory=new_event_loop) as runner, suppress(KeyboardInterrupt):
+        with asyncio.Runner(loop_factory=self.new_event_loop) as runner, suppress(KeyboardInterrupt):
             runner.run(self._serve(on_ready))
 
     async def _serve(self, on_ready: Callable[[Server], None] | None) -> None:
-        self._owns_loop = True
         self._loop = loop = asyncio.get_running_loop()
         # Before it says that it listens: who reads that may send a signal at once.
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -321,7 +329,6 @@ class Server:
         await self.stop()
 
     def __enter__(self) -> Self:
-        self._owns_loop = True
         self._thread = ServerThread(self)
         self._thread.start()
         return self
@@ -337,6 +344,11 @@ class Server:
 def default_handle_prefix() -> str:
     """``H:`` and the host's name, cut to what leaves room for the job's number."""
     return f"H:{socket.gethostname()}".encode()[:42].decode(errors="ignore")
+
+
+def is_plain(listener: Listener) -> bool:
+    """Whether the peers of a listener speak Gearman's protocol over a socket as it is."""
+    return listener.tls is None and not listener.http
 
 
 def protocol_of(listener: Listener) -> Callable[[Server], asyncio.BaseProtocol]:

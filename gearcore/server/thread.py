@@ -7,8 +7,6 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from gearcore.server.loop import new_event_loop
-
 if TYPE_CHECKING:
     from gearcore.server.server import Server
 
@@ -40,7 +38,7 @@ class ServerThread:
 
     def _run(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            with asyncio.Runner(loop_factory=self._server.new_event_loop) as runner:
                 runner.run(self._serve())
         except BaseException as error:
             if self._ready.is_set():

@@ -22,4 +22,5 @@ cdef class Connection:
 
 cdef int receive(Core *core, Peer *peer, const char *data, size_t size) except -1 nogil
 cdef size_t room_for_rest(Core *core, Peer *peer, char **room) except? 0 nogil
+cdef double next_deadline(const Core *core) noexcept nogil
 cdef int took(Core *core, Peer *peer, size_t size) except -1 nogil

@@ -413,6 +413,7 @@ cdef int answer_line(Core *core, Peer *peer) except -1:
         answer = b"ERR PERMISSION_DENIED This+peer+may+not+send+this+command+" + command + b"\r\n"
     else:
         answer = connection.broker._answer_line(connection, line)
+        core.answered = True
     return put_text(core, peer, answer, len(answer))
 
 
@@ -422,6 +423,18 @@ cdef int put_text(Core *core, Peer *peer, const char *text, size_t size) except 
     buffer_append(&peer.output, text, size)
     touch(core, peer)
     return 0
+
+
+cdef double next_deadline(const Core *core) noexcept nogil:
+    """When the next call of `Broker.tick` is due; INFINITY without a need."""
+    cdef double earliest = INFINITY
+    if core.timeouts.size:
+        earliest = core.timeouts.timers[0].time
+    if core.delayed.size:
+        earliest = min(earliest, core.delayed.timers[0].time - core.unix_offset)
+    if core.woken.next != &core.woken:
+        earliest = min(earliest, peer_of_woken(core.woken.next).woken_at + PATIENCE)
+    return earliest
 
 
 @cython.final
@@ -673,13 +686,7 @@ cdef class Broker:
     @property
     def deadline(self):
         """When the next call of `tick` is due, on the clock of `Connection.receive`; None without a need."""
-        cdef double earliest = INFINITY
-        if self.core.timeouts.size:
-            earliest = self.core.timeouts.timers[0].time
-        if self.core.delayed.size:
-            earliest = min(earliest, self.core.delayed.timers[0].time - self.core.unix_offset)
-        if not ring_is_empty(&self.core.woken):
-            earliest = min(earliest, peer_of_woken(self.core.woken.next).woken_at + PATIENCE)
+        cdef double earliest = next_deadline(&self.core)
         return None if earliest == INFINITY else earliest
 
     def drain(self):

@@ -1,22 +1,26 @@
-"""Plain sockets, read and written in C: on Linux, where the event loop's transports would be the dearest part.
+"""Plain sockets, read and written in C: on Linux, where the event loop's transports would cost the most.
 
-One epoll holds the sockets of all peers. The event loop watches it as a single descriptor and calls `turn`
-when there is something to do: every socket that is ready is read, the broker does what came in, and each peer
-that was touched is written to once, without a Python object in between. Timers, signals, listeners, TLS and
-HTTP stay with the event loop, and meet the direct sockets in the broker.
+One epoll holds the sockets of all peers. `serve` waits for them: every socket that is ready is read, the
+broker does what came in, and each peer that was touched is written to once, without a Python object in
+between. Timers, signals, listeners, TLS and HTTP stay with the event loop, and meet the direct sockets in the
+broker. An event loop either has `serve` wait in its place, and return when there is something for the event
+loop to do, or watches the epoll as one more descriptor and has `serve` do no more than is there to do.
 
 The interpreter's lock is let go of only while there is nothing to do: the broker's other callers count on it.
 """
 
 from libc.errno cimport EAGAIN, EINTR, errno
+from libc.math cimport INFINITY, ceil
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
 from posix.unistd cimport close
 
+from cpython.exc cimport PyErr_CheckSignals
+
 cimport cython
 
-from gearcore._broker cimport Broker, Connection, receive, room_for_rest, took
+from gearcore._broker cimport Broker, Connection, next_deadline, receive, room_for_rest, took
 from gearcore._peers cimport is_unfinished, peer_of_touched
 from gearcore._output cimport clear_output, forget_sent, mark_sent, reference_at, unsent
 from gearcore._replies cimport touch
@@ -75,10 +79,11 @@ cdef extern from "<time.h>" nogil:
 
 cdef enum:
     READ_SIZE = 256 * 1024              # the most that is read from a socket at once
-    SMALL_READ_SIZE = 4096              # the same, of who sends large packets: the rest is read into its place
+    SMALL_READ_SIZE = 4096              # the same, from who sends large packets: the rest goes into its place
     READS_SIZE = 4 * READ_SIZE          # the most that is read from a socket before others have their turn
     PARTS = 16                          # of the output that are written at once
     EVENTS = 256                        # sockets that are looked at together
+    LONGEST_WAIT = 1_000_000            # seconds, whose milliseconds fit into an int
     WORTH_A_MOVE = 1024 * 1024          # bytes sent that are cut off the front of what is unsent
 
 
@@ -89,6 +94,19 @@ cdef double monotonic() noexcept nogil:
     return now.tv_sec + now.tv_nsec * 1e-9
 
 
+cdef int epoll_set(int epoll, int operation, int fd, uint32_t events) noexcept nogil:
+    """Say what to wait for on a descriptor."""
+    cdef epoll_event event
+    event.events = events
+    event.data.fd = fd
+    return epoll_ctl(epoll, operation, fd, &event)
+
+
+cdef int milliseconds(double seconds) noexcept nogil:
+    """What epoll_wait takes: rounded up, and -1 for ever."""
+    return -1 if seconds == INFINITY else <int>ceil(min(seconds, <double>LONGEST_WAIT) * 1000)
+
+
 cdef inline Peer *peer_of_gone(Ring *of_gone) noexcept nogil:
     return <Peer *>(<char *>of_gone - <size_t>&(<Peer *>NULL).of_gone)
 
@@ -97,7 +115,8 @@ cdef inline Peer *peer_of_gone(Ring *of_gone) noexcept nogil:
 cdef class DirectSockets:
     """The sockets of some of a broker's peers.
 
-    Its `fileno()` is ready when a `turn` has something to do.
+    Its `fileno()` is ready when `serve` has something to do. While `draining` is set, `serve` also returns
+    when the last job has ended.
     """
 
     cdef Broker broker
@@ -105,11 +124,14 @@ cdef class DirectSockets:
     cdef char *buffer
     cdef Peer **peers                   # by descriptor; NULL where there is none
     cdef int limit                      # how many descriptors `peers` has room for
+    cdef int heeded                     # descriptor for which `serve` returns, or -1
+    cdef public bint draining
     cdef Ring gone                      # peers whose socket is closed or broken, by Peer.of_gone
     cdef Peer *current                  # whose input was handled last
 
     def __cinit__(self, Broker broker not None):
         self.epoll = -1
+        self.heeded = -1
         ring_init(&self.gone)
         self.broker = broker
         self.buffer = <char *>malloc(READ_SIZE)
@@ -129,14 +151,17 @@ cdef class DirectSockets:
         """The descriptor for an event loop to watch for reading."""
         return self.epoll
 
+    def heed(self, int fd):
+        """Have `serve` return when this descriptor is ready for reading."""
+        if epoll_set(self.epoll, EPOLL_CTL_ADD, fd, EPOLLIN) < 0:
+            raise OSError(errno, "cannot wait for a socket: epoll_ctl failed")
+        self.heeded = fd
+
     def add(self, Connection connection not None, int fd):
         """Read and write a peer's socket from now on, until `remove`; it stays the caller's to close."""
         cdef Peer *peer = connection._connected()
-        cdef epoll_event event
         self._make_room(fd)
-        event.events = EPOLLIN
-        event.data.fd = fd
-        if epoll_ctl(self.epoll, EPOLL_CTL_ADD, fd, &event) < 0:
+        if epoll_set(self.epoll, EPOLL_CTL_ADD, fd, EPOLLIN) < 0:
             raise OSError(errno, "cannot wait for a socket: epoll_ctl failed")
         self.peers[fd] = peer
         peer.descriptor = fd
@@ -172,16 +197,19 @@ cdef class DirectSockets:
         peer.closing = True
         touch(&self.broker.core, peer)
 
-    def turn(self, double patience):
-        """Serve the sockets until there is nothing to do, or somebody is gone.
+    def serve(self, double timeout):
+        """Wait up to so many seconds, without a limit if negative, and serve whatever becomes ready.
 
-        With `patience` it waits for more to do, up to a millisecond at a time and for that many seconds in
-        all: a busy server then needs the event loop less often. Returns the connections that are gone, which
-        the caller is to disconnect, each with the exception that its input raised, or None.
+        Returns when the time is over, a call of `Broker.tick` is due, the descriptor to `heed` is ready, a
+        command was answered, a peer is gone, or one was touched that is not of these sockets. With 0 it only
+        does what is there to do.
+
+        Returns the connections that are gone, which the caller is to disconnect, each with the exception that
+        its input raised, or None.
         """
         fault = None
         try:
-            self._serve(patience)
+            self._serve(INFINITY if timeout < 0 else monotonic() + timeout)
         except Exception as error:
             if self.current != NULL:
                 self._lose(self.current)
@@ -189,12 +217,12 @@ cdef class DirectSockets:
         return self._take_gone(fault)
 
     def write(self, Connection connection not None):
-        """Write the output of one of the peers; return who is gone, as `turn` does."""
+        """Write the output of one of the peers; return who is gone, as `serve` does."""
         self._write(connection._connected())
         return self._take_gone(None)
 
     def write_all(self):
-        """Write the output of every direct peer that was touched; return who is gone, as `turn` does."""
+        """Write the output of every direct peer that was touched; return who is gone, as `serve` does."""
         self._write_all()
         return self._take_gone(None)
 
@@ -207,24 +235,45 @@ cdef class DirectSockets:
             gone.append((<Connection>peer.connection, fault if peer == self.current else None))
         return gone
 
-    cdef int _serve(self, double patience) except -1:
-        cdef epoll_event events[EVENTS]
+    cdef int _serve(self, double end) except -1:
         cdef Core *core = &self.broker.core
-        cdef double end = monotonic() + patience
+        cdef double now = monotonic()
+        cdef bint called = False
+        core.answered = False
+        cdef epoll_event[EVENTS] events
+        cdef int ready
         cdef int at
-        cdef int ready = epoll_wait(self.epoll, events, EVENTS, 0)
-        while ready > 0 or (ready < 0 and errno == EINTR):
-            core.now = monotonic()
+        while True:
+            end = min(end, next_deadline(core))
+            ready = self._wait(events, end - now)
+            now = core.now = monotonic()
             for at in range(ready):
+                if events[at].data.fd == self.heeded:
+                    called = True
+                    continue
                 if events[at].events & EPOLLOUT:
                     self._unblock(self.peers[events[at].data.fd])
                 if events[at].events & ~<uint32_t>EPOLLOUT:
                     self._read(self.peers[events[at].data.fd])
             self._write_all()
-            if not ring_is_empty(&self.gone) or core.now >= end:
-                break
+            if called or core.answered or now >= end or (self.draining and not core.jobs.count):
+                return 0
+            if not ring_is_empty(&self.gone) or not ring_is_empty(&core.touched):
+                return 0
+
+    cdef int _wait(self, epoll_event *events, double seconds) except -1:
+        cdef int ready
+        if seconds <= 0:
+            ready = epoll_wait(self.epoll, events, EVENTS, 0)
+        else:
+            self.current = NULL
             with nogil:
-                ready = epoll_wait(self.epoll, events, EVENTS, 1)
+                ready = epoll_wait(self.epoll, events, EVENTS, milliseconds(seconds))
+        if ready >= 0:
+            return ready
+        if errno != EINTR:
+            raise OSError(errno, "cannot wait for sockets: epoll_wait failed")
+        PyErr_CheckSignals()
         return 0
 
     cdef int _read(self, Peer *peer) except -1:
@@ -306,7 +355,8 @@ cdef class DirectSockets:
         cdef int count = 0
         if ring_is_empty(&peer.references):
             return send(
-                peer.descriptor, peer.output.data + place, peer.output.size - place, MSG_DONTWAIT | MSG_NOSIGNAL
+                peer.descriptor, peer.output.data + place, peer.output.size - place,
+                MSG_DONTWAIT | MSG_NOSIGNAL,
             )
         while at != &peer.references and count < PARTS - 2:
             parts[count].iov_base = peer.output.data + place
@@ -330,20 +380,14 @@ cdef class DirectSockets:
         if peer.sent > WORTH_A_MOVE and peer.sent > peer.output.size - peer.sent:
             forget_sent(peer)
         peer.blocked = True
-        self._watch(peer, EPOLLIN | EPOLLOUT)
+        epoll_set(self.epoll, EPOLL_CTL_MOD, peer.descriptor, EPOLLIN | EPOLLOUT)
 
     cdef void _unblock(self, Peer *peer) noexcept:
         if peer == NULL or peer.gone:
             return
         peer.blocked = False
-        self._watch(peer, EPOLLIN)
+        epoll_set(self.epoll, EPOLL_CTL_MOD, peer.descriptor, EPOLLIN)
         touch(&self.broker.core, peer)
-
-    cdef void _watch(self, Peer *peer, uint32_t events) noexcept:
-        cdef epoll_event event
-        event.events = events
-        event.data.fd = peer.descriptor
-        epoll_ctl(self.epoll, EPOLL_CTL_MOD, peer.descriptor, &event)
 
     cdef void _lose(self, Peer *peer) noexcept:
         if not peer.gone:

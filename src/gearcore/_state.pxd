@@ -171,6 +171,7 @@ cdef struct Core:
     uint64_t last_number
     Ring all_peers
     Ring touched                # peers with output to be written, or to be closed
+    bint answered               # a command was, which may have given the driver something to do
     Ring woken                  # peers that have not answered a NOOP yet, longest ago first
     Ring ready[PRIORITIES]      # functions with a job of that priority in their queue
     size_t ready_count[PRIORITIES]
