@@ -9,6 +9,7 @@ from gearcore._memory cimport charge, discharge
 from gearcore._ring cimport (
     Ring,
     ring_init,
+    ring_insert_after,
     ring_is_empty,
     ring_push_back,
     ring_push_front,
@@ -29,6 +30,10 @@ cdef inline Function *function_ready_at(Ring *of_ready, int priority) noexcept n
 
 cdef inline Ability *ability_at(Ring *of_peer) noexcept nogil:
     return <Ability *>(<char *>of_peer - <size_t>&(<Ability *>NULL).of_peer)
+
+
+cdef inline Ability *repeat_at(Ring *repeats) noexcept nogil:
+    return <Ability *>(<char *>repeats - <size_t>&(<Ability *>NULL).repeats)
 
 
 cdef inline Ability *ability_of_sleeper(Ring *of_sleepers) noexcept nogil:
@@ -122,15 +127,21 @@ cdef inline uint64_t parties_hash(const Peer *peer, const Function *function) no
 cdef inline Ability *find_ability(Core *core, const Peer *peer, const Function *function) noexcept nogil:
     """The peer's offer of a function; of several the one whose turn is first."""
     cdef Link *link = table_first(&core.abilities, parties_hash(peer, function))
-    cdef Ability *found = NULL
     cdef Ability *ability
     while link != NULL:
         ability = <Ability *>link                   # Ability.by_parties comes first
         if ability.peer == peer and ability.function == function:
-            if found == NULL or ability.turn < found.turn:
-                found = ability
+            return ability
         link = table_next(link)
-    return found
+    return NULL
+
+
+cdef inline void replace_first(Core *core, Ability *first, Ability *instead) noexcept nogil:
+    """Of a peer's offers of one function another is the first now: the one to be found."""
+    table_remove(&core.abilities, &first.by_parties)
+    table_add(&core.abilities, &instead.by_parties, first.by_parties.hash)
+    ring_insert_after(&first.of_sleepers, &instead.of_sleepers)
+    ring_remove(&first.of_sleepers)
 
 
 cdef inline Ability *next_offer(Core *core, Peer *peer, int priority) noexcept nogil:
@@ -176,19 +187,26 @@ cdef inline Ability *next_ability(Core *core, Peer *peer) noexcept nogil:
     return first
 
 
-cdef inline void pass_turn(const Core *core, Ability *ability) noexcept nogil:
+cdef inline void pass_turn(Core *core, Ability *ability) noexcept nogil:
     """An offer was served: the others come first now, unless the newest always does."""
     cdef Peer *peer = ability.peer
-    if core.rules.in_order_of_offer and not core.rules.round_robin:
+    if peer.offers == 1 or (core.rules.in_order_of_offer and not core.rules.round_robin):
         return
     ring_remove(&ability.of_peer)
     ring_push_back(&peer.abilities, &ability.of_peer)
     peer.last_turn += 1
     ability.turn = peer.last_turn
+    if not ring_is_empty(&ability.repeats):
+        replace_first(core, ability, repeat_at(ability.repeats.next))
 
 
 cdef inline int add_ability(Core *core, Peer *peer, Function *function, uint32_t timeout) except -1 nogil:
-    """Note that a peer offers a function; twice if it says so twice, as gearmand does. The newest is next."""
+    """Note that a peer offers a function; twice if it says so twice, as gearmand does. The newest is next.
+
+    Each offer has its turn and its timeout, but only the first of repeats is in the table and found asleep:
+    what a peer does costs no more for its having said a thing a thousand times.
+    """
+    cdef Ability *first = find_ability(core, peer, function)
     cdef Ability *ability = <Ability *>malloc(sizeof(Ability))
     if ability == NULL:
         with gil:
@@ -200,18 +218,32 @@ cdef inline int add_ability(Core *core, Peer *peer, Function *function, uint32_t
     peer.first_turn -= 1
     ability.turn = peer.first_turn
     ring_push_front(&peer.abilities, &ability.of_peer)
-    # a sleeper that offers more while it sleeps is woken for that as well
-    ring_push_back(&function.sleepers if peer.sleeping else &peer.roused, &ability.of_sleepers)
-    table_add(&core.abilities, &ability.by_parties, parties_hash(peer, function))
+    ring_init(&ability.repeats)
+    ring_init(&ability.of_sleepers)
+    if first != NULL:
+        ring_push_back(&first.repeats, &ability.repeats)    # in front of the first, and behind the last
+        replace_first(core, first, ability)
+    else:
+        # a sleeper that offers more while it sleeps is woken for that as well
+        ring_push_back(&function.sleepers if peer.sleeping else &peer.roused, &ability.of_sleepers)
+        table_add(&core.abilities, &ability.by_parties, parties_hash(peer, function))
     peer.offers += 1
     function.workers += 1
     return 0
 
 
-cdef inline void remove_ability(Core *core, Ability *ability) noexcept nogil:
+cdef inline void remove_abilities(Core *core, Ability *first) noexcept nogil:
+    """Withdraw the first of a peer's offers of one function, and all others with it."""
+    table_remove(&core.abilities, &first.by_parties)
+    ring_remove(&first.of_sleepers)
+    while not ring_is_empty(&first.repeats):
+        free_ability(core, repeat_at(first.repeats.next))
+    free_ability(core, first)
+
+
+cdef inline void free_ability(Core *core, Ability *ability) noexcept nogil:
     ring_remove(&ability.of_peer)
-    ring_remove(&ability.of_sleepers)
-    table_remove(&core.abilities, &ability.by_parties)
+    ring_remove(&ability.repeats)
     ability.peer.offers -= 1
     ability.function.workers -= 1
     discharge(core, sizeof(Ability))

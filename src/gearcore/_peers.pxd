@@ -3,13 +3,12 @@
 from libc.stdlib cimport calloc, free
 
 from gearcore._buffer cimport buffer_free
-from gearcore._functions cimport ability_at, parties_hash, remove_ability
+from gearcore._functions cimport ability_at, find_ability, remove_abilities
 from gearcore._jobs cimport job_at
 from gearcore._memory cimport discharge
 from gearcore._output cimport clear_output
 from gearcore._ring cimport Ring, ring_init, ring_is_empty, ring_push_back, ring_remove
 from gearcore._state cimport Ability, Core, Function, Job, Peer
-from gearcore._table cimport Link, table_first, table_next
 from gearcore._transitions cimport fail_run
 
 
@@ -71,18 +70,15 @@ cdef inline int fail_all_runs(Core *core, Peer *worker) except -1 nogil:
 
 cdef inline void remove_offers(Core *core, Peer *worker, Function *function) noexcept nogil:
     """Withdraw the peer's offers of one function: it may have made more than one."""
-    cdef Link *link = table_first(&core.abilities, parties_hash(worker, function))
-    cdef Ability *ability
-    while link != NULL:
-        ability = <Ability *>link                   # Ability.by_parties comes first
-        link = table_next(link)
-        if ability.peer == worker and ability.function == function:
-            remove_ability(core, ability)
+    cdef Ability *first = find_ability(core, worker, function)
+    if first != NULL:
+        remove_abilities(core, first)
 
 
 cdef inline void remove_all_offers(Core *core, Peer *worker) noexcept nogil:
     while not ring_is_empty(&worker.abilities):
-        remove_ability(core, ability_at(worker.abilities.next))
+        # the first of all its offers is the first of those of its function
+        remove_abilities(core, ability_at(worker.abilities.next))
 
 
 cdef inline void free_peer(Core *core, Peer *peer) noexcept nogil:

@@ -109,8 +109,9 @@ cdef struct Function:
 cdef struct Ability:
     Link by_parties             # its hash is that of peer and function
     Ring of_peer
+    Ring repeats                # a ring without a head: the peer's offers of this function, by turn
     int64_t turn                # what is served first has the least
-    Ring of_sleepers            # in Function.sleepers, or in Peer.roused
+    Ring of_sleepers            # in Function.sleepers, or in Peer.roused; of repeats, only the first
     Peer *peer
     Function *function
     uint32_t timeout            # milliseconds that a job may run; 0 for as long as it likes
@@ -175,7 +176,7 @@ cdef struct Core:
     Ring woken                  # peers that have not answered a NOOP yet, longest ago first
     Ring ready[PRIORITIES]      # functions with a job of that priority in their queue
     size_t ready_count[PRIORITIES]
-    Table abilities             # by peer and function
+    Table abilities             # by peer and function: of repeats, the one whose turn is first
     Heap delayed                # jobs whose time has not come, by Unix time
     Heap timeouts               # running jobs, by the time on the driver's clock when they are taken back
     double now                  # on the driver's clock, in seconds from whenever it likes
