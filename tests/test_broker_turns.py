@@ -113,6 +113,47 @@ def test_a_grab_is_served_for_the_offer_whose_turn_it_is(seed, functions, repeat
         account.grab()
 
 
+@pytest.fixture
+def quickly():
+    start = time.process_time()
+    yield
+    assert time.process_time() - start < 1
+
+
+class TestManyFunctions:
+    """A grab costs the same however many functions there are, with jobs or without."""
+
+    FUNCTIONS = tuple(b"function-%d" % number for number in range(10_000))
+    JOBS = 40_000
+
+    @pytest.mark.parametrize("rules", RULES, ids=str)
+    @pytest.mark.parametrize("ready", [10_000, 9_999, 5_000, 100, 3])
+    def test_jobs_are_handed_out(self, ready, rules, quickly):
+        world = World(**rules)
+        client, worker = world.peer(), world.peer()
+        worker.raw(b"".join(pack_request(P.CAN_DO, function) for function in self.FUNCTIONS))
+        chosen = random.Random(ready).sample(self.FUNCTIONS, ready)
+        jobs = b"".join(pack_request(P.SUBMIT_JOB_BG, function, b"", b"") for function in chosen)
+        client.raw(jobs * (self.JOBS // ready))
+        worker.raw(pack_request(P.GRAB_JOB) * self.JOBS)
+        assert sum(function.running for function in world.broker.functions) == self.JOBS // ready * ready
+
+    def test_what_the_offers_took_comes_free(self):
+        world = World()
+        for function in self.FUNCTIONS:
+            world.broker.create_function(function)
+        before = world.broker.memory
+        worker = world.worker(*self.FUNCTIONS)
+        world.peer().submit(self.FUNCTIONS[0])
+        assert worker.grab()
+        with_a_job = world.broker.memory
+        worker.send(P.RESET_ABILITIES)
+        assert world.broker.memory - before < (with_a_job - before) / 100
+        world.worker(*self.FUNCTIONS).leave()
+        world.collect()
+        assert world.broker.memory - before < (with_a_job - before) / 100
+
+
 class TestOfferedVeryOften:
     """A worker may say a thing as often as it likes, and nobody pays for it later."""
 
@@ -126,12 +167,6 @@ class TestOfferedVeryOften:
         worker.raw(pack_request(P.CAN_DO, b"f") * 100_000)
         assert world.status(b"f").workers == 100_000
         return worker
-
-    @pytest.fixture
-    def quickly(self):
-        start = time.process_time()
-        yield
-        assert time.process_time() - start < 1
 
     def test_jobs_are_handed_out(self, world, worker, quickly):
         world.peer().raw(pack_request(P.SUBMIT_JOB_BG, b"f", b"", b"") * 20_000)

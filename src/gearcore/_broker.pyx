@@ -57,7 +57,7 @@ from gearcore._output cimport clear_output, copy_output, unsent
 from gearcore._replies cimport format_handle, overflow, touch
 from gearcore._ring cimport Ring, ring_init, ring_is_empty, ring_remove
 from gearcore._sleepers cimport PATIENCE, pass_on_wake_ups, peer_of_woken, settle_wake_up
-from gearcore._state cimport MAX_HANDLE_SIZE, PRIORITIES, Block, Core, Function, Job, Peer
+from gearcore._state cimport MAX_HANDLE_SIZE, Block, Core, Function, Job, Peer
 from gearcore._table cimport Link, Table, table_free, table_init
 from gearcore._transitions cimport abandon, cancel, fail_run, is_wanted, mature
 from gearcore._worker_packets cimport (
@@ -565,13 +565,11 @@ cdef class Broker:
     """
 
     def __cinit__(self):
-        cdef int priority
         ring_init(&self.core.all_functions)
         ring_init(&self.core.all_peers)
         ring_init(&self.core.touched)
         ring_init(&self.core.woken)
-        for priority in range(PRIORITIES):
-            ring_init(&self.core.ready[priority])
+        ring_init(&self.core.ready)
         table_init(&self.core.abilities)
         table_init(&self.core.jobs)
         table_init(&self.core.uniques)

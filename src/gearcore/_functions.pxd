@@ -1,9 +1,10 @@
 """Functions: their names, the workers that offer them, and which of those a worker is served for."""
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
+from gearcore._agenda cimport agenda_put, agenda_remove, agenda_replace, agenda_reserve
 from gearcore._jobs cimport same_bytes
 from gearcore._memory cimport charge, discharge
 from gearcore._ring cimport (
@@ -16,16 +17,19 @@ from gearcore._ring cimport (
     ring_remove,
 )
 from gearcore._siphash cimport siphash
-from gearcore._state cimport PRIORITIES, Ability, Core, Function, Peer
+from gearcore._state cimport PRIORITIES, Ability, Agenda, Core, Function, Peer
 from gearcore._table cimport Link, table_add, table_first, table_next, table_remove
+
+cdef enum:
+    FEW = 8                     # offers that are looked through, rather than keeping an agenda of them
 
 
 cdef inline Function *function_at(Ring *of_core) noexcept nogil:
     return <Function *>(<char *>of_core - <size_t>&(<Function *>NULL).of_core)
 
 
-cdef inline Function *function_ready_at(Ring *of_ready, int priority) noexcept nogil:
-    return <Function *>(<char *>(of_ready - priority) - <size_t>&(<Function *>NULL).of_ready)
+cdef inline Function *function_ready_at(Ring *of_ready) noexcept nogil:
+    return <Function *>(<char *>of_ready - <size_t>&(<Function *>NULL).of_ready)
 
 
 cdef inline Ability *ability_at(Ring *of_peer) noexcept nogil:
@@ -78,8 +82,9 @@ cdef inline Function *get_unlisted_function(Core *core, const char *name, size_t
     for priority in range(PRIORITIES):
         ring_init(&function.queues[priority])
         function.queued[priority] = 0
-        ring_init(&function.of_ready[priority])
         function.most[priority] = 0
+    ring_init(&function.of_ready)
+    function.news = 0
     function.waiting = 0
     function.delayed = 0
     function.running = 0
@@ -136,36 +141,18 @@ cdef inline Ability *find_ability(Core *core, const Peer *peer, const Function *
     return NULL
 
 
+cdef inline bint is_first(Ability *ability) noexcept nogil:
+    """Whether an offer is the one to be found, of the peer's offers of one function."""
+    return ability.turn <= repeat_at(ability.repeats.prev).turn
+
+
 cdef inline void replace_first(Core *core, Ability *first, Ability *instead) noexcept nogil:
     """Of a peer's offers of one function another is the first now: the one to be found."""
+    agenda_replace(&first.peer.agenda, first, instead)
     table_remove(&core.abilities, &first.by_parties)
     table_add(&core.abilities, &instead.by_parties, first.by_parties.hash)
     ring_insert_after(&first.of_sleepers, &instead.of_sleepers)
     ring_remove(&first.of_sleepers)
-
-
-cdef inline Ability *next_offer(Core *core, Peer *peer, int priority) noexcept nogil:
-    """Of the peer's offers with a job of that priority, the one whose turn is first.
-
-    Looks through the peer's offers or through the functions that have such a job, whichever are fewer.
-    """
-    cdef Ability *first = NULL
-    cdef Ability *ability
-    cdef Ring *at
-    if peer.offers <= core.ready_count[priority]:
-        at = peer.abilities.next
-        while at != &peer.abilities:
-            if ability_at(at).function.queued[priority]:
-                return ability_at(at)
-            at = at.next
-        return NULL
-    at = core.ready[priority].next
-    while at != &core.ready[priority]:
-        ability = find_ability(core, peer, function_ready_at(at, priority))
-        if ability != NULL and (first == NULL or ability.turn < first.turn):
-            first = ability
-        at = at.next
-    return first
 
 
 cdef inline Ability *next_ability(Core *core, Peer *peer) noexcept nogil:
@@ -174,17 +161,100 @@ cdef inline Ability *next_ability(Core *core, Peer *peer) noexcept nogil:
     As in gearmand 2.0 it is one of the highest priority over all functions that the peer offers and, among
     those, the one whose turn it is; as in gearmand 1.1, the one whose turn it is, whatever the priority.
     """
-    cdef Ability *first = NULL
-    cdef Ability *ability
+    cdef Ability *only
+    if peer.offers != 1:
+        return next_of_several(core, peer)
+    only = ability_at(peer.abilities.next)
+    return only if only.function.waiting else NULL
+
+
+cdef inline Ability *next_of_several(Core *core, Peer *peer) noexcept nogil:
+    """The same, for a peer with any number of offers.
+
+    Few are looked through. So are the first of many when much has happened since the agenda was right: often
+    one of them will do, and the agenda can wait.
+    """
+    cdef Ability *found = NULL
+    if ring_is_empty(&core.ready):
+        return NULL
+    if peer.offers <= FEW:
+        look_through(core, peer, FEW, &found)
+        return found
+    if core.news - peer.news > FEW and look_through(core, peer, FEW, &found):
+        return found
+    update_agenda(core, peer)
+    return first_of_agenda(core, peer)
+
+
+cdef inline bint look_through(Core *core, Peer *peer, size_t most, Ability **found) noexcept nogil:
+    """Look for the next offer among the first of the peer's, and return whether the others do not matter."""
+    cdef int best = PRIORITIES
+    cdef int enough = 0                 # the highest priority of any job, or the lowest if none counts
     cdef int priority
-    for priority in range(PRIORITIES):
-        if core.ready_count[priority]:
-            ability = next_offer(core, peer, priority)
-            if ability != NULL and not core.rules.in_order_of_offer:
-                return ability
-            if ability != NULL and (first == NULL or ability.turn < first.turn):
-                first = ability
-    return first
+    cdef Ability *ability
+    cdef Ring *at = peer.abilities.next
+    while enough < PRIORITIES - 1 and (core.rules.in_order_of_offer or core.ready_count[enough] == 0):
+        enough += 1
+    while at != &peer.abilities and most > 0:
+        ability = ability_at(at)
+        priority = first_priority(ability.function)
+        if priority < best:
+            best = priority
+            found[0] = ability
+            if priority <= enough:
+                return True
+        at = at.next
+        most -= 1
+    return at == &peer.abilities
+
+
+cdef inline int64_t rank_of(const Core *core, const Ability *ability) noexcept nogil:
+    """The least is served first; INT64_MAX without a job."""
+    cdef int priority = first_priority(ability.function)
+    if priority == PRIORITIES:
+        return INT64_MAX
+    return ability.turn if core.rules.in_order_of_offer else ability.turn + (<int64_t>priority << 60)
+
+
+cdef inline void update_agenda(Core *core, Peer *peer) noexcept nogil:
+    """Note the offers that rank higher than when this was last done.
+
+    Looks at the functions that had news since or, if they are more than the peer's offers, at those.
+    """
+    cdef size_t most = peer.offers
+    cdef Ring *at = core.ready.prev
+    cdef Ability *ability
+    while at != &core.ready and function_ready_at(at).news > peer.news and most > 0:
+        ability = find_ability(core, peer, function_ready_at(at))
+        if ability != NULL:
+            agenda_put(&peer.agenda, ability, rank_of(core, ability))
+        at = at.prev
+        most -= 1
+    if most == 0:
+        at = peer.abilities.next
+        while at != &peer.abilities:
+            ability = ability_at(at)
+            if ability.function.waiting and is_first(ability):
+                agenda_put(&peer.agenda, ability, rank_of(core, ability))
+            at = at.next
+    peer.news = core.news
+
+
+cdef inline Ability *first_of_agenda(Core *core, Peer *peer) noexcept nogil:
+    """The first offer that is where it belongs: those that have lost jobs or had their turn are moved back."""
+    cdef Agenda *agenda = &peer.agenda
+    cdef Ability *ability
+    cdef int64_t rank
+    while agenda.size:
+        ability = agenda.entries[0].ability
+        rank = rank_of(core, ability)
+        if rank == agenda.entries[0].rank:
+            return ability
+        if rank == INT64_MAX:
+            agenda_remove(agenda, ability)
+        else:
+            agenda_put(agenda, ability, rank)
+    return NULL
 
 
 cdef inline void pass_turn(Core *core, Ability *ability) noexcept nogil:
@@ -207,7 +277,10 @@ cdef inline int add_ability(Core *core, Peer *peer, Function *function, uint32_t
     what a peer does costs no more for its having said a thing a thousand times.
     """
     cdef Ability *first = find_ability(core, peer, function)
-    cdef Ability *ability = <Ability *>malloc(sizeof(Ability))
+    cdef Ability *ability
+    if peer.offers >= FEW:
+        agenda_reserve(core, &peer.agenda, peer.offers + 1)
+    ability = <Ability *>malloc(sizeof(Ability))
     if ability == NULL:
         with gil:
             raise MemoryError("no memory for another offer of a function")
@@ -220,6 +293,7 @@ cdef inline int add_ability(Core *core, Peer *peer, Function *function, uint32_t
     ring_push_front(&peer.abilities, &ability.of_peer)
     ring_init(&ability.repeats)
     ring_init(&ability.of_sleepers)
+    ability.entry = 0
     if first != NULL:
         ring_push_back(&first.repeats, &ability.repeats)    # in front of the first, and behind the last
         replace_first(core, first, ability)
@@ -228,6 +302,7 @@ cdef inline int add_ability(Core *core, Peer *peer, Function *function, uint32_t
         ring_push_back(&function.sleepers if peer.sleeping else &peer.roused, &ability.of_sleepers)
         table_add(&core.abilities, &ability.by_parties, parties_hash(peer, function))
     peer.offers += 1
+    peer.news = 0                       # to the agenda, what jobs the function has are news
     function.workers += 1
     return 0
 
@@ -236,6 +311,7 @@ cdef inline void remove_abilities(Core *core, Ability *first) noexcept nogil:
     """Withdraw the first of a peer's offers of one function, and all others with it."""
     table_remove(&core.abilities, &first.by_parties)
     ring_remove(&first.of_sleepers)
+    agenda_remove(&first.peer.agenda, first)
     while not ring_is_empty(&first.repeats):
         free_ability(core, repeat_at(first.repeats.next))
     free_ability(core, first)

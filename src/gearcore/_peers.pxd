@@ -2,6 +2,7 @@
 
 from libc.stdlib cimport calloc, free
 
+from gearcore._agenda cimport agenda_free
 from gearcore._buffer cimport buffer_free
 from gearcore._functions cimport ability_at, find_ability, remove_abilities
 from gearcore._jobs cimport job_at
@@ -79,6 +80,7 @@ cdef inline void remove_all_offers(Core *core, Peer *worker) noexcept nogil:
     while not ring_is_empty(&worker.abilities):
         # the first of all its offers is the first of those of its function
         remove_abilities(core, ability_at(worker.abilities.next))
+    agenda_free(core, &worker.agenda)
 
 
 cdef inline void free_peer(Core *core, Peer *peer) noexcept nogil:

@@ -94,7 +94,8 @@ cdef struct Function:
     Ring of_core                # in Core.all_functions once somebody mentioned it, or alone
     Ring queues[PRIORITIES]
     size_t queued[PRIORITIES]
-    Ring of_ready[PRIORITIES]   # in Core.ready while that queue has a job
+    Ring of_ready               # in Core.ready while a queue has a job
+    uint64_t news               # Core.news when it last got a job of a higher priority than it had
     size_t waiting              # the sum of `queued`
     size_t delayed
     size_t running
@@ -115,6 +116,18 @@ cdef struct Ability:
     Peer *peer
     Function *function
     uint32_t timeout            # milliseconds that a job may run; 0 for as long as it likes
+    uint32_t entry              # its index in its peer's agenda, counted from 1; 0 if it is not there
+
+
+cdef struct Entry:
+    int64_t rank
+    Ability *ability
+
+
+cdef struct Agenda:
+    Entry *entries
+    size_t size
+    size_t capacity
 
 
 cdef struct Peer:
@@ -128,6 +141,8 @@ cdef struct Peer:
     Ring of_touched             # in Core.touched, or alone
     Ring abilities              # in the order of their turns, by Ability.of_peer
     size_t offers               # how many there are
+    Agenda agenda               # those that may have a job, for a peer with many
+    uint64_t news               # Core.news when functions with jobs were last put in its agenda
     int64_t first_turn
     int64_t last_turn
     Ring roused                 # abilities that are in no function's `sleepers`, by Ability.of_sleepers
@@ -174,8 +189,9 @@ cdef struct Core:
     Ring touched                # peers with output to be written, or to be closed
     bint answered               # a command was, which may have given the driver something to do
     Ring woken                  # peers that have not answered a NOOP yet, longest ago first
-    Ring ready[PRIORITIES]      # functions with a job of that priority in their queue
-    size_t ready_count[PRIORITIES]
+    Ring ready                  # functions with a job in a queue, by Function.news
+    size_t ready_count[PRIORITIES]  # how many have one of that priority
+    uint64_t news               # counts up when a function gets a job of a higher priority than it had
     Table abilities             # by peer and function: of repeats, the one whose turn is first
     Heap delayed                # jobs whose time has not come, by Unix time
     Heap timeouts               # running jobs, by the time on the driver's clock when they are taken back

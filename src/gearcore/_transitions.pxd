@@ -8,6 +8,7 @@
 
 from libc.stdint cimport uint32_t
 
+from gearcore._functions cimport first_priority
 from gearcore._heap cimport heap_push, heap_remove
 from gearcore._jobs cimport destroy_job, forget_unique, free_watch, watch_of_client, watch_of_job
 from gearcore._replies cimport format_handle, reply
@@ -23,8 +24,12 @@ cdef inline int enqueue(Core *core, Job *job) except -1 nogil:
     job.state = QUEUED
     ring_push_back(&function.queues[job.priority], &job.place)
     if function.queued[job.priority] == 0:
-        ring_push_back(&core.ready[job.priority], &function.of_ready[job.priority])
         core.ready_count[job.priority] += 1
+        if job.priority < first_priority(function):
+            ring_remove(&function.of_ready)
+            ring_push_back(&core.ready, &function.of_ready)
+            core.news += 1
+            function.news = core.news
     function.queued[job.priority] += 1
     function.waiting += 1
     return wake_workers(core, function)
@@ -64,8 +69,9 @@ cdef inline void unqueue(Core *core, Job *job) noexcept nogil:
     function.waiting -= 1
     function.queued[job.priority] -= 1
     if function.queued[job.priority] == 0:
-        ring_remove(&function.of_ready[job.priority])
         core.ready_count[job.priority] -= 1
+        if function.waiting == 0:
+            ring_remove(&function.of_ready)
 
 
 cdef inline void release(Core *core, Job *job) noexcept nogil:
