@@ -52,6 +52,16 @@ class TestOutput:
         assert client.received() == []
         assert world.worker(b"f").grab() == handle(1)
 
+    def test_a_job_that_it_does_not_get_any_more_is_not_counted_as_run(self):
+        world = World(max_output=1000, job_retries=1)
+        client, worker = world.peer(), world.worker(b"f")
+        client.submit(b"f")
+        worker.raw(pack_request(P.ECHO_REQ, b"x" * 2000) + pack_request(P.GRAB_JOB))
+        assert worker.connection.overflowed
+        worker.leave()
+        assert client.received() == []
+        assert world.worker(b"f").grab() == handle(1)
+
 
 def test_a_packet_leaves_room_for_what_is_passed_on_with_it():
     """STATUS_RES is longer than GET_STATUS, and its size has 32 bits too."""

@@ -206,3 +206,14 @@ class TestAllAreWoken:
         world.peer().submit(b"g")
         worker = world.sleeper(b"f")
         assert worker.ask_all(P.CAN_DO, b"g") == []
+
+
+@pytest.mark.parametrize("rule", [-1, 1])
+def test_a_worker_that_is_to_be_cut_off_is_not_counted_on(rule):
+    world = World(worker_wakeup=rule, max_output=1000)
+    stuck, other = world.sleeper(b"f"), world.sleeper(b"f")
+    for _ in range(3):
+        stuck.send(P.ECHO_REQ, b"x" * 2000)
+    assert stuck.connection.overflowed
+    world.peer().submit(b"f", type="_BG")
+    assert other.received() == NOOP

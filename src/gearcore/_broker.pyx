@@ -487,7 +487,10 @@ cdef class Connection:
 
     @property
     def overflowed(self):
-        """Whether the peer left so much unread that the driver is to cut it off without writing more."""
+        """Whether the driver is to cut the peer off without writing more.
+
+        It left too much unread, or there is no memory for what it is sent.
+        """
         return self.peer != NULL and self.peer.overflowed
 
     @property
@@ -690,11 +693,12 @@ cdef class Broker:
     def drain(self):
         """Return the connections that have output, or are to be closed, since the last call."""
         cdef list connections = []
-        cdef Ring *at
-        while not ring_is_empty(&self.core.touched):
-            at = self.core.touched.next
-            ring_remove(at)
+        cdef Ring *at = self.core.touched.next
+        while at != &self.core.touched:
             connections.append(<Connection>peer_of_touched(at).connection)
+            at = at.next
+        while not ring_is_empty(&self.core.touched):    # none if there is no memory for the list
+            ring_remove(self.core.touched.next)
         return connections
 
     @property

@@ -40,25 +40,30 @@ cdef inline char *buffer_reserve(Buffer *buffer, size_t size) except NULL nogil:
     return data + buffer.size
 
 
-cdef inline int buffer_grow(Buffer *buffer, size_t needed) except -1 nogil:
+cdef inline bint buffer_grow(Buffer *buffer, size_t needed) noexcept nogil:
+    """Return whether there is memory for that."""
     cdef size_t capacity = max(2 * buffer.capacity, buffer.size + needed, <size_t>SMALLEST_BUFFER)
     cdef char *data = <char *>realloc(buffer.data, capacity)
     if data == NULL:
-        with gil:
-            raise MemoryError(f"no memory for {capacity} bytes of a connection's buffer")
+        return False
     buffer.data = data
     buffer.capacity = capacity
-    return 0
+    return True
 
 
-cdef inline char *buffer_extend(Buffer *buffer, size_t size) except NULL nogil:
-    """Make room for `size` bytes more, count them as written, and return where they go."""
+cdef inline char *buffer_extend(Buffer *buffer, size_t size) noexcept nogil:
+    """Make room for `size` bytes more, count them as written, and return where they go, or NULL."""
     if buffer.capacity - buffer.size < size or buffer.data == NULL:
-        buffer_grow(buffer, size)
+        if not buffer_grow(buffer, size):
+            return NULL
     buffer.size += size
     return buffer.data + buffer.size - size
 
 
 cdef inline int buffer_append(Buffer *buffer, const char *data, size_t size) except -1 nogil:
-    memcpy(buffer_extend(buffer, size), data, size)
+    cdef char *into = buffer_extend(buffer, size)
+    if into == NULL:
+        with gil:
+            raise MemoryError(f"no memory for {size} bytes more in a connection's buffer")
+    memcpy(into, data, size)
     return 0

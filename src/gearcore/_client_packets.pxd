@@ -4,9 +4,11 @@ from libc.stdint cimport uint32_t, uint64_t, uint8_t
 
 from gearcore._blocks cimport LARGE
 from gearcore._functions cimport count_jobs, get_function
+from gearcore._heap cimport heap_reserve
 from gearcore._jobs cimport (
     Submission,
     create_job,
+    destroy_job,
     find_by_unique,
     find_job,
     find_twin,
@@ -49,8 +51,8 @@ cdef extern from "Python.h" nogil:
 cdef inline int on_echo(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
     if packet.block == NULL:
         return reply(core, peer, PT_ECHO_RES, packet.body, packet.size)
-    start_shared_reply(core, peer, PT_ECHO_RES, 0, packet.size)
-    share(core, peer, packet.block, packet.body, packet.size)
+    if start_shared_reply(core, peer, PT_ECHO_RES, 0, packet.size) != NULL:
+        share(core, peer, packet.block, packet.body, packet.size)
     return 0
 
 
@@ -144,6 +146,7 @@ cdef inline int submit(Core *core, Peer *peer, const Submission *asked) except -
     cdef Function *function
     cdef Job *job
     cdef Job *twin
+    cdef bint delayed = asked.unix_time > core.now + core.unix_offset
     if asked.unique_size > MAX_UNIQUE_SIZE or asked.reducer_size > MAX_REDUCER_SIZE:
         return refuse(core, peer, b"ARGUMENT_TOO_LARGE", b"Unique value too large")
     if not is_permitted(peer, b"submit", asked.function, asked.function_size):
@@ -157,13 +160,18 @@ cdef inline int submit(Core *core, Peer *peer, const Submission *asked) except -
     twin = find_twin(core, function, asked)
     if twin == NULL and function.most[asked.priority] and count_jobs(function) >= function.most[asked.priority]:
         return refuse(core, peer, b"QUEUE_ERROR", b"Job queue is full")
+    if twin == NULL and delayed:
+        heap_reserve(&core.delayed)
     job = twin if twin != NULL else create_job(core, function, asked)
     if asked.background:
         job.background = True
-    else:
-        watch_job(core, job, peer)
+    elif not watch_job(core, job, peer):
+        if twin == NULL:
+            destroy_job(core, job)
+        with gil:
+            raise MemoryError("no memory to note who waits for a job")
     if twin == NULL:
-        if asked.unix_time > core.now + core.unix_offset:
+        if delayed:
             delay(core, job, asked.unix_time)
         else:
             enqueue(core, job)
@@ -184,7 +192,7 @@ cdef inline int on_get_status_unique(Core *core, Peer *peer, const Packet *packe
 
 cdef inline int reply_status(
     Core *core, Peer *peer, uint32_t type, const char *asked, size_t asked_size, const Job *job
-) except -1 nogil:
+) noexcept nogil:
     cdef char numbers[64]
     cdef char *end = numbers
     cdef uint64_t clients = 0
@@ -201,5 +209,6 @@ cdef inline int reply_status(
         end = put_number(put(end, b"", 1), clients)
     cdef size_t size = end - numbers
     cdef char *into = start_reply(core, peer, type, asked_size + 1 + size)
-    put(put_argument(into, asked, asked_size), numbers, size)
+    if into != NULL:
+        put(put_argument(into, asked, asked_size), numbers, size)
     return 0

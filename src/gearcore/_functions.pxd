@@ -241,7 +241,7 @@ cdef inline void update_agenda(Core *core, Peer *peer) noexcept nogil:
 
 
 cdef inline Ability *first_of_agenda(Core *core, Peer *peer) noexcept nogil:
-    """The first offer that is where it belongs: those that have lost jobs or had their turn are moved back."""
+    """The first offer that is where it belongs: those that lost jobs or had their turn move back."""
     cdef Agenda *agenda = &peer.agenda
     cdef Ability *ability
     cdef int64_t rank

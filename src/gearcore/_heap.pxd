@@ -45,10 +45,10 @@ cdef inline void heap_sink(Heap *heap, size_t index, Timer timer) noexcept nogil
     heap_put(heap, index, timer)
 
 
-cdef inline int heap_push(Heap *heap, Job *job, double time) except -1 nogil:
+cdef inline int heap_reserve(Heap *heap) except -1 nogil:
+    """Have room for one more, so that pushing it cannot fail."""
     cdef size_t capacity
     cdef Timer *timers
-    cdef Timer timer
     if heap.size == heap.capacity:
         capacity = max(2 * heap.capacity, <size_t>SMALLEST_HEAP)
         timers = <Timer *>realloc(heap.timers, capacity * sizeof(Timer))
@@ -57,11 +57,16 @@ cdef inline int heap_push(Heap *heap, Job *job, double time) except -1 nogil:
                 raise MemoryError("no memory for another timer")
         heap.timers = timers
         heap.capacity = capacity
+    return 0
+
+
+cdef inline void heap_push(Heap *heap, Job *job, double time) noexcept nogil:
+    """Put in a job, after `heap_reserve`."""
+    cdef Timer timer
     timer.time = time
     timer.job = job
     heap.size += 1
     heap_rise(heap, heap.size - 1, timer)
-    return 0
 
 
 cdef inline void heap_remove(Heap *heap, Job *job) noexcept nogil:

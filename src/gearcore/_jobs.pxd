@@ -213,17 +213,17 @@ cdef inline void forget_unique(Core *core, Job *job) noexcept nogil:
         job.coalesces = False
 
 
-cdef inline int watch_job(Core *core, Job *job, Peer *client) except -1 nogil:
+cdef inline bint watch_job(Core *core, Job *job, Peer *client) noexcept nogil:
+    """Note that a client waits for a job; return whether there is memory for that."""
     cdef Watch *watch = <Watch *>malloc(sizeof(Watch))
     if watch == NULL:
-        with gil:
-            raise MemoryError("no memory to note who waits for a job")
+        return False
     charge(core, sizeof(Watch))
     watch.job = job
     watch.client = client
     ring_push_back(&job.watches, &watch.of_job)
     ring_push_back(&client.watches, &watch.of_client)
-    return 0
+    return True
 
 
 cdef inline uint64_t parse_handle(const Core *core, const char *handle, size_t size) noexcept nogil:

@@ -29,7 +29,8 @@ cdef inline int refuse(Core *core, Peer *peer, const char *code, const char *tex
     cdef size_t code_size = strlen(code)
     cdef size_t text_size = strlen(text)
     cdef char *at = start_reply(core, peer, PT_ERROR, code_size + 1 + text_size)
-    put(put_argument(at, code, code_size), text, text_size)
+    if at != NULL:
+        put(put_argument(at, code, code_size), text, text_size)
     return 0
 
 

@@ -45,7 +45,7 @@ cdef inline bint is_unfinished(const Peer *peer) noexcept nogil:
     return peer.input.size > 0 or peer.discarding > 0
 
 
-cdef inline int fail_runs(Core *core, Peer *worker, const Function *function) except -1 nogil:
+cdef inline int fail_runs(Core *core, Peer *worker, const Function *function) noexcept nogil:
     """Take back the worker's jobs of a function, newest first."""
     cdef Ring *at = worker.running.next
     cdef Job *job
@@ -57,7 +57,7 @@ cdef inline int fail_runs(Core *core, Peer *worker, const Function *function) ex
     return 0
 
 
-cdef inline int fail_all_runs(Core *core, Peer *worker) except -1 nogil:
+cdef inline int fail_all_runs(Core *core, Peer *worker) noexcept nogil:
     """Take back all jobs of a worker, function by function in the order of its offers, as gearmand does."""
     cdef bint sleeping = worker.sleeping
     cdef Ring *at = worker.abilities.next

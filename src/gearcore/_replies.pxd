@@ -1,4 +1,8 @@
-"""Packets to peers: appended to their output, which the driver writes once a turn."""
+"""Packets to peers: appended to their output, which the driver writes once a turn.
+
+None of this fails, for it is often about another peer than the one that is served: a peer for whose output
+there is no memory is cut off, like one that does not read.
+"""
 
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
@@ -26,25 +30,28 @@ cdef inline void touch(Core *core, Peer *peer) noexcept nogil:
 
 
 cdef inline void overflow(Core *core, Peer *peer) noexcept nogil:
-    """The peer does not read: what was kept for it is dropped, and the driver is to cut it off."""
+    """The output is too much: what was kept for the peer is dropped, and the driver is to cut it off."""
     clear_output(core, peer)
     peer.overflowed = True
     peer.closing = True
     touch(core, peer)
 
 
-cdef inline char *start_reply(Core *core, Peer *peer, uint32_t type, size_t size) except NULL nogil:
-    """Write a header, and return where the caller is to put the `size` bytes of the body."""
+cdef inline char *start_reply(Core *core, Peer *peer, uint32_t type, size_t size) noexcept nogil:
+    """Write a header, and return where the caller is to put the `size` bytes of the body, or NULL."""
     return start_shared_reply(core, peer, type, size, 0)
 
 
 cdef inline char *start_shared_reply(
     Core *core, Peer *peer, uint32_t type, size_t size, size_t shared
-) except NULL nogil:
+) noexcept nogil:
     """The same for a body whose last `shared` bytes the caller is to `share`."""
     if unsent(peer) > core.rules.max_output:
         overflow(core, peer)
     cdef char *at = buffer_extend(&peer.output, HEADER_SIZE + size)
+    if at == NULL:
+        overflow(core, peer)
+        return NULL
     write_header(at, RESPONSE_MAGIC, type, <uint32_t>(size + shared))
     touch(core, peer)
     return at + HEADER_SIZE
@@ -85,24 +92,26 @@ cdef inline size_t format_handle(const Core *core, uint64_t number, char *into) 
     return put_number(put(into, core.prefix, core.prefix_size), number) - into
 
 
-cdef inline int reply(Core *core, Peer *peer, uint32_t type, const char *body, size_t size) except -1 nogil:
-    put(start_reply(core, peer, type, size), body, size)
+cdef inline int reply(Core *core, Peer *peer, uint32_t type, const char *body, size_t size) noexcept nogil:
+    cdef char *into = start_reply(core, peer, type, size)
+    if into != NULL:
+        put(into, body, size)
     return 0
 
 
-cdef inline int reply_empty(Core *core, Peer *peer, uint32_t type) except -1 nogil:
+cdef inline int reply_empty(Core *core, Peer *peer, uint32_t type) noexcept nogil:
     start_reply(core, peer, type, 0)
     return 0
 
 
-cdef inline int reply_created(Core *core, Peer *peer, Job *job) except -1 nogil:
+cdef inline int reply_created(Core *core, Peer *peer, Job *job) noexcept nogil:
     cdef char handle[MAX_HANDLE_SIZE + 1]
     cdef size_t size = format_handle(core, job.by_number.hash, handle)
     return reply(core, peer, PT_JOB_CREATED, handle, size)
 
 
-cdef inline int reply_assign(Core *core, Peer *peer, Job *job, uint32_t type) except -1 nogil:
-    """JOB_ASSIGN, JOB_ASSIGN_UNIQ or JOB_ASSIGN_ALL, whichever `type` says."""
+cdef inline bint reply_assign(Core *core, Peer *peer, Job *job, uint32_t type) noexcept nogil:
+    """JOB_ASSIGN, JOB_ASSIGN_UNIQ or JOB_ASSIGN_ALL, whichever `type` says; return whether it will be sent."""
     cdef char handle[MAX_HANDLE_SIZE + 1]
     cdef size_t handle_size = format_handle(core, job.by_number.hash, handle)
     cdef size_t size = handle_size + 1 + job.function.name_size + 1
@@ -114,6 +123,8 @@ cdef inline int reply_assign(Core *core, Peer *peer, Job *job, uint32_t type) ex
     if type == PT_JOB_ASSIGN_ALL:
         size += job.reducer_size + 1
     at = start_shared_reply(core, peer, type, size + job.workload_size - shared, shared)
+    if at == NULL:
+        return False
     at = put_argument(at, handle, handle_size)
     at = put_argument(at, job.function.name, job.function.name_size)
     if type != PT_JOB_ASSIGN:
@@ -125,4 +136,4 @@ cdef inline int reply_assign(Core *core, Peer *peer, Job *job, uint32_t type) ex
         share(core, peer, apart.block, apart.workload, shared)
     else:
         put(at, job_workload(job), job.workload_size)
-    return 0
+    return not peer.overflowed

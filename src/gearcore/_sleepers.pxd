@@ -55,7 +55,7 @@ cdef inline Peer *next_sleeper(Function *function) noexcept nogil:
     return NULL
 
 
-cdef inline int wake_workers(Core *core, Function *function) except -1 nogil:
+cdef inline int wake_workers(Core *core, Function *function) noexcept nogil:
     """A job was queued: send a NOOP to as many workers as the rules say."""
     cdef int woken = 0
     cdef Peer *peer
@@ -67,11 +67,11 @@ cdef inline int wake_workers(Core *core, Function *function) except -1 nogil:
             break
         peer.sleeping = False
         reply_empty(core, peer, PT_NOOP)
-        woken += 1
+        woken += not peer.overflowed    # who is to be cut off will not come for the job
     return 0
 
 
-cdef inline int wake_for_waiting(Core *core, Function *function) except -1 nogil:
+cdef inline int wake_for_waiting(Core *core, Function *function) noexcept nogil:
     """Have a worker woken for each job that waits, as far as there are any asleep."""
     cdef Peer *peer
     while function.woken < function.waiting:
@@ -79,15 +79,17 @@ cdef inline int wake_for_waiting(Core *core, Function *function) except -1 nogil
         if peer == NULL:
             break
         peer.sleeping = False
+        reply_empty(core, peer, PT_NOOP)
+        if peer.overflowed:
+            continue
         peer.woken_for = function
         peer.woken_at = core.now
         function.woken += 1
         ring_push_back(&core.woken, &peer.of_woken)
-        reply_empty(core, peer, PT_NOOP)
     return 0
 
 
-cdef inline int settle_wake_up(Core *core, Peer *peer) except -1 nogil:
+cdef inline int settle_wake_up(Core *core, Peer *peer) noexcept nogil:
     """The wake-up of this peer has had its effect, or has none: wake another if a job still waits for one.
 
     To be called after the job that the peer takes has left its queue.
@@ -101,7 +103,7 @@ cdef inline int settle_wake_up(Core *core, Peer *peer) except -1 nogil:
     return wake_for_waiting(core, function)
 
 
-cdef inline int pass_on_wake_ups(Core *core) except -1 nogil:
+cdef inline int pass_on_wake_ups(Core *core) noexcept nogil:
     """Give up on the peers that have not answered their wake-up in time."""
     cdef Peer *peer
     while not ring_is_empty(&core.woken):

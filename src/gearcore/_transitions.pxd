@@ -4,6 +4,8 @@
        |                  ^  |                 |
        |              mature |              fail_run --> QUEUED again, or gone
        +------delay--> DELAYED     `abandon` and `cancel` may end a job in any state
+
+No step fails: what it needs memory for is to be there before it is taken.
 """
 
 from libc.stdint cimport uint32_t
@@ -18,7 +20,7 @@ from gearcore._state cimport DELAYED, MAX_HANDLE_SIZE, QUEUED, RUNNING, Core, Fu
 from gearcore._wire cimport PT_WORK_FAIL
 
 
-cdef inline int enqueue(Core *core, Job *job) except -1 nogil:
+cdef inline int enqueue(Core *core, Job *job) noexcept nogil:
     """Put a job at the end of its queue and wake who may want it."""
     cdef Function *function = job.function
     job.state = QUEUED
@@ -35,23 +37,26 @@ cdef inline int enqueue(Core *core, Job *job) except -1 nogil:
     return wake_workers(core, function)
 
 
-cdef inline int delay(Core *core, Job *job, double unix_time) except -1 nogil:
-    """Keep a job until its time has come."""
+cdef inline int delay(Core *core, Job *job, double unix_time) noexcept nogil:
+    """Keep a job until its time has come; there is to be room in the heap."""
     heap_push(&core.delayed, job, unix_time)
     job.state = DELAYED
     job.function.delayed += 1
     return 0
 
 
-cdef inline int mature(Core *core, Job *job) except -1 nogil:
+cdef inline int mature(Core *core, Job *job) noexcept nogil:
     """The time of a delayed job has come."""
     heap_remove(&core.delayed, job)
     job.function.delayed -= 1
     return enqueue(core, job)
 
 
-cdef inline int assign(Core *core, Job *job, Peer *worker, uint32_t timeout) except -1 nogil:
-    """Hand a queued job to a worker, for at most `timeout` milliseconds, or for as long as it takes if 0."""
+cdef inline int assign(Core *core, Job *job, Peer *worker, uint32_t timeout) noexcept nogil:
+    """Hand a queued job to a worker, for at most `timeout` milliseconds, or for as long as it takes if 0.
+
+    For a timeout there is to be room in the heap.
+    """
     if timeout:
         heap_push(&core.timeouts, job, core.now + timeout / 1000.0)
         job.timed = True
@@ -94,7 +99,7 @@ cdef inline bint is_wanted(const Job *job) noexcept nogil:
     return job.background or job.watches.next != &job.watches
 
 
-cdef inline int fail_run(Core *core, Job *job) except -1 nogil:
+cdef inline int fail_run(Core *core, Job *job) noexcept nogil:
     """A run came to nothing: its worker vanished, gave the function up, or took too long.
 
     The job goes to the end of its queue, unless nobody waits for it any more, or it has had all its runs:
@@ -115,7 +120,7 @@ cdef inline int fail_run(Core *core, Job *job) except -1 nogil:
     return enqueue(core, job)
 
 
-cdef inline int fail_watches(Core *core, Job *job) except -1 nogil:
+cdef inline int fail_watches(Core *core, Job *job) noexcept nogil:
     """Tell every client that the job failed."""
     cdef char handle[MAX_HANDLE_SIZE + 1]
     cdef size_t size = format_handle(core, job.by_number.hash, handle)
@@ -146,7 +151,7 @@ cdef inline void abandon(Core *core, Peer *client) noexcept nogil:
             discard(core, job)
 
 
-cdef inline int cancel(Core *core, Job *job) except -1 nogil:
+cdef inline int cancel(Core *core, Job *job) noexcept nogil:
     """End a job for its clients. One that runs goes on, since a worker cannot be told, and nobody hears of it;
     its unique is free for a new job.
     """

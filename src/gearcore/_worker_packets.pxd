@@ -13,6 +13,7 @@ from gearcore._functions cimport (
     next_ability,
     pass_turn,
 )
+from gearcore._heap cimport heap_reserve
 from gearcore._jobs cimport find_job, job_at, parse_handle, watch_of_job
 from gearcore._packets cimport (
     Packet,
@@ -145,9 +146,11 @@ cdef inline int on_grab(Core *core, Peer *peer, const Packet *packet) except -1 
         answer = PT_JOB_ASSIGN
     elif packet.type == PT_GRAB_JOB_ALL and job.reducer_size:
         answer = PT_JOB_ASSIGN_ALL
-    reply_assign(core, peer, job, answer)
-    assign(core, job, peer, ability.timeout)
-    pass_turn(core, ability)
+    if ability.timeout:
+        heap_reserve(&core.timeouts)
+    if reply_assign(core, peer, job, answer):
+        assign(core, job, peer, ability.timeout)
+        pass_turn(core, ability)
     return settle_wake_up(core, peer)
 
 
@@ -207,8 +210,9 @@ cdef inline int on_work_exception(Core *core, Peer *peer, const Packet *packet) 
             reply(core, client, PT_WORK_FAIL, packet.args.start[0], packet.args.size[0])
         else:
             into = start_reply(core, client, PT_WORK_EXCEPTION, packet.args.size[0] + 1 + packet.args.size[1])
-            into = put_argument(into, packet.args.start[0], packet.args.size[0])
-            put(into, packet.args.start[1], packet.args.size[1])
+            if into != NULL:
+                into = put_argument(into, packet.args.start[0], packet.args.size[0])
+                put(into, packet.args.start[1], packet.args.size[1])
         at = at.next
     finish(core, job)
     return 0
@@ -233,7 +237,7 @@ cdef inline int refuse_work(Core *core, Peer *peer, const Packet *packet) except
     return refuse(core, peer, b"JOB_NOT_FOUND", b"Job given in work result not found")
 
 
-cdef inline int relay(Core *core, Job *job, uint32_t type, const char *body, size_t size) except -1 nogil:
+cdef inline int relay(Core *core, Job *job, uint32_t type, const char *body, size_t size) noexcept nogil:
     """Send the same packet to every client that waits for the job."""
     cdef Ring *at = job.watches.next
     while at != &job.watches:
@@ -242,7 +246,7 @@ cdef inline int relay(Core *core, Job *job, uint32_t type, const char *body, siz
     return 0
 
 
-cdef inline int relay_payload(Core *core, Job *job, const Packet *packet) except -1 nogil:
+cdef inline int relay_payload(Core *core, Job *job, const Packet *packet) noexcept nogil:
     """Pass on a packet of handle and payload; one that lacks the NUL between them gets it."""
     cdef Ring *at = job.watches.next
     cdef Peer *client
@@ -253,10 +257,11 @@ cdef inline int relay_payload(Core *core, Job *job, const Packet *packet) except
         into = start_shared_reply(
             core, client, packet.type, packet.args.size[0] + 1 + packet.args.size[1] - shared, shared
         )
-        into = put_argument(into, packet.args.start[0], packet.args.size[0])
-        if shared:
-            share(core, client, packet.block, packet.args.start[1], shared)
-        else:
-            put(into, packet.args.start[1], packet.args.size[1])
+        if into != NULL:
+            into = put_argument(into, packet.args.start[0], packet.args.size[0])
+            if shared:
+                share(core, client, packet.block, packet.args.start[1], shared)
+            else:
+                put(into, packet.args.start[1], packet.args.size[1])
         at = at.next
     return 0
