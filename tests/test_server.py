@@ -282,6 +282,32 @@ def test_packets_of_all_sizes_wait_for_a_peer_that_reads_late(server):
             assert peer.receive() == (P.ECHO_RES, data)
 
 
+def test_a_peer_that_has_said_all_still_gets_its_answers(server):
+    with Caller(server) as peer:
+        data = random.Random(1).randbytes(1_000_000)
+        for _ in range(20):
+            peer.send(P.ECHO_REQ, data)
+        peer.socket.shutdown(socket.SHUT_WR)
+        for _ in range(20):
+            assert peer.receive() == (P.ECHO_RES, data)
+        assert peer.socket.recv(1) == b""
+
+
+@LOOPS
+def test_two_servers_in_one_event_loop(sockets, factory):
+    async def scene():
+        async with Server(port=0) as one, Server(port=0) as other:
+            for server in (one, other, one):
+                reader, writer = await asyncio.open_connection(*server.addresses[0])
+                writer.write(pack_request(P.ECHO_REQ, b"x"))
+                assert len(await reader.readexactly(13)) == 13
+                writer.close()
+                await writer.wait_closed()
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(asyncio.wait_for(scene(), 10))
+
+
 def test_a_port_in_use_is_named(server):
     with pytest.raises(CannotListen, match=rf"^cannot listen on 127\.0\.0\.1:{server.port}: .*in use"):
         Server(port=server.port).__enter__()

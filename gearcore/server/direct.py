@@ -10,7 +10,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gearcore._broker import Connection
 from gearcore.server.loop import DirectEventLoop, DirectSockets
@@ -37,15 +37,16 @@ class Direct:
         self._server = server
         self.sockets = DirectSockets(server.broker)
         self._loop = asyncio.get_running_loop()
-        if isinstance(self._loop, DirectEventLoop):
-            self._loop.serve_while_waiting(self.sockets, self._after)
-        else:
+        self._waits = isinstance(self._loop, DirectEventLoop) and self._loop.serve_while_waiting(
+            self.sockets, self._after
+        )
+        if not self._waits:
             self._loop.add_reader(self.sockets.fileno(), self._turn)
 
     def close(self) -> None:
         """Leave the sockets alone."""
-        if isinstance(self._loop, DirectEventLoop):
-            self._loop.leave_alone()
+        if self._waits:
+            cast(DirectEventLoop, self._loop).leave_alone()
         else:
             self._loop.remove_reader(self.sockets.fileno())
 
@@ -88,8 +89,13 @@ class DirectTransport(asyncio.Transport):
         self._connection: Connection | None = None
         protocol.connection_made(self)
         if isinstance(protocol, DirectPeer) and not self.is_closing():
-            direct.sockets.add(protocol.connection, sock.fileno())
-            self._connection = protocol.connection
+            try:
+                direct.sockets.add(protocol.connection, sock.fileno())
+            except (OSError, MemoryError) as error:
+                log.error("peer %s is cut off: %s", protocol.peer, error)
+                self.abort()
+            else:
+                self._connection = protocol.connection
 
     def is_closing(self) -> bool:
         """Whether the socket is closed."""

@@ -45,11 +45,17 @@ class DirectEventLoop(asyncio.SelectorEventLoop):
 
     def serve_while_waiting(
         self, sockets: DirectSockets, after: Callable[[list[tuple[Any, Exception | None]]], None]
-    ) -> None:
-        """Serve these sockets from now on; ``after`` is called with what `DirectSockets.serve` returns."""
+    ) -> bool:
+        """Serve these sockets from now on; ``after`` is called with what `DirectSockets.serve` returns.
+
+        Returns False, and does nothing, when it serves others already.
+        """
+        if self._selector_of_both.sockets is not None:
+            return False
+        sockets.heed(self._selector_of_both.fileno())
         self._selector_of_both.sockets = sockets
         self._selector_of_both.after = after
-        sockets.heed(self._selector_of_both.fileno())
+        return True
 
     def leave_alone(self) -> None:
         """Serve no sockets any more."""

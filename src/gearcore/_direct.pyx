@@ -211,8 +211,9 @@ cdef class DirectSockets:
         try:
             self._serve(INFINITY if timeout < 0 else monotonic() + timeout)
         except Exception as error:
-            if self.current != NULL:
-                self._lose(self.current)
+            if self.current == NULL:
+                raise
+            self._lose(self.current)
             fault = error
         return self._take_gone(fault)
 
@@ -241,11 +242,12 @@ cdef class DirectSockets:
         cdef bint called = False
         core.answered = False
         cdef epoll_event[EVENTS] events
+        cdef double due
         cdef int ready
         cdef int at
         while True:
-            end = min(end, next_deadline(core))
-            ready = self._wait(events, end - now)
+            due = min(end, next_deadline(core))
+            ready = self._wait(events, due - now)
             now = core.now = monotonic()
             for at in range(ready):
                 if events[at].data.fd == self.heeded:
@@ -256,7 +258,7 @@ cdef class DirectSockets:
                 if events[at].events & ~<uint32_t>EPOLLOUT:
                     self._read(self.peers[events[at].data.fd])
             self._write_all()
-            if called or core.answered or now >= end or (self.draining and not core.jobs.count):
+            if called or core.answered or now >= due or (self.draining and not core.jobs.count):
                 return 0
             if not ring_is_empty(&self.gone) or not ring_is_empty(&core.touched):
                 return 0
@@ -300,7 +302,9 @@ cdef class DirectSockets:
                     if <size_t>size == room and not is_unfinished(peer):
                         peer.sends_large = False
             if size <= 0:
-                if size == 0 or (errno != EAGAIN and errno != EINTR):
+                if size == 0:
+                    self._end(peer)
+                elif errno != EAGAIN and errno != EINTR:
                     self._lose(peer)
                 break
             total += size
@@ -309,6 +313,16 @@ cdef class DirectSockets:
         if is_unfinished(peer):
             self._acknowledge(peer)
         return 0
+
+    cdef void _end(self, Peer *peer) noexcept:
+        """It sends no more, but may still read what there is for it."""
+        if not unsent(peer):
+            self._lose(peer)
+            return
+        peer.closing = True
+        peer.ended = True
+        self._watch(peer)
+        touch(&self.broker.core, peer)
 
     cdef void _acknowledge(self, Peer *peer) noexcept:
         """Who sends a large packet through a small buffer waits for the acknowledgement of each part."""
@@ -380,14 +394,20 @@ cdef class DirectSockets:
         if peer.sent > WORTH_A_MOVE and peer.sent > peer.output.size - peer.sent:
             forget_sent(peer)
         peer.blocked = True
-        epoll_set(self.epoll, EPOLL_CTL_MOD, peer.descriptor, EPOLLIN | EPOLLOUT)
+        self._watch(peer)
 
     cdef void _unblock(self, Peer *peer) noexcept:
         if peer == NULL or peer.gone:
             return
         peer.blocked = False
-        epoll_set(self.epoll, EPOLL_CTL_MOD, peer.descriptor, EPOLLIN)
+        self._watch(peer)
         touch(&self.broker.core, peer)
+
+    cdef void _watch(self, Peer *peer) noexcept:
+        cdef uint32_t events = 0 if peer.ended else EPOLLIN
+        if peer.blocked:
+            events |= EPOLLOUT
+        epoll_set(self.epoll, EPOLL_CTL_MOD, peer.descriptor, events)
 
     cdef void _lose(self, Peer *peer) noexcept:
         if not peer.gone:

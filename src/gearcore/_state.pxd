@@ -159,6 +159,7 @@ cdef struct Peer:
     bint overflowed             # left so much unread that it is to be cut off
     int descriptor              # of the socket, if `_direct` reads and writes it; else -1
     bint blocked                # that socket takes no more for now
+    bint ended                  # that socket brings no more
     bint gone                   # that socket is closed or broken
     size_t sent                 # how much of the output that socket has taken
     Ring of_gone                # in DirectSockets.gone, or alone
