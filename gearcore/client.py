@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
-from gearcore._blocking import Address, Connection, Deadline, Waker, parse_address
+from gearcore._blocking import Connection, Deadline, Waker
+from gearcore.address import ServerAddress, parse_address
 from gearcore.errors import ConnectionLost, GearcoreError, ProtocolError, TimedOut
 from gearcore.protocol import Priority
 from gearcore.session.client import ClientSession
@@ -347,7 +348,7 @@ class Job:
 class _Link:
     """One connection of a client, with what is in flight on it."""
 
-    def __init__(self, address: Address, deadline: Deadline) -> None:
+    def __init__(self, address: ServerAddress, deadline: Deadline) -> None:
         self.session = ClientSession(str(address))
         self.waker = Waker()
         try:

@@ -11,6 +11,7 @@ GearcoreError
 ├── ConnectionLost             a connection ended while something was expected from it
 ├── ServerError                the server answered with an ERROR packet
 ├── TimedOut                   also a TimeoutError
+├── EncodingError              a value that an encoding does not take, or bytes that it cannot read
 └── JobError                   a job did not end with a result
     ├── JobFailed
     └── JobException           with the text that the worker sent
@@ -33,6 +34,7 @@ __all__ = [
     "ConnectionLost",
     "ServerError",
     "TimedOut",
+    "EncodingError",
     "JobError",
     "JobFailed",
     "JobException",
@@ -104,6 +106,10 @@ class ServerError(GearcoreError):
 
 class TimedOut(GearcoreError, TimeoutError):
     """Something did not happen within its timeout. The text says what, where, and how long it was given."""
+
+
+class EncodingError(GearcoreError, ValueError):
+    """A value that an encoding cannot make bytes of, or bytes that are no value in it."""
 
 
 class JobError(GearcoreError):

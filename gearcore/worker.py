@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Concatenate, Final, NoReturn, ParamSpec, TypeVar, overload
 
-from gearcore._blocking import Connection, Deadline, Waker, parse_address
+from gearcore._blocking import Connection, Deadline, Waker
+from gearcore.address import parse_address
 from gearcore.errors import GearcoreError, ServerError, TimedOut
 from gearcore.session.arguments import decode_name, encode_name
 from gearcore.session.worker import Assignment, WorkerSession, WorkerState

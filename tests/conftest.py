@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from authority import Authority
 from fake_server import PATIENCE, free_port
 from peers import gearmand_path
 
@@ -111,6 +112,11 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JobServer
 def client(server: JobServer) -> Iterator[Client]:
     with Client(server.address, timeout=PATIENCE) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import socket
 import sys
 
 import pytest
-from test_tls import Authority, connect
+from authority import Authority
+from test_tls import connect
 
 from gearcore._codec import Parser, pack_request
 from gearcore.protocol import RESPONSE_MAGIC

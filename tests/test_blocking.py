@@ -1,16 +1,23 @@
-"""Addresses, deadlines and connections."""
+"""Deadlines, waits and connections."""
 
 import errno
 import math
+import select
 import socket
+import ssl
 import threading
 import time
 
 import pytest
 from fake_server import PATIENCE, FakeServer, free_port
 
-from gearcore._blocking import Connection, Deadline, Waker, parse_address
+from gearcore._blocking import Connection, Deadline, Waker, Watch
+from gearcore._codec import pack_request, pack_response
+from gearcore.address import parse_address
 from gearcore.errors import ConnectionLost, ServerUnavailable
+from gearcore.protocol import PacketType as P
+from gearcore.server import Server, UnixListener
+from gearcore.tls import BadTlsFile, ClientTls, client_context
 
 
 @pytest.fixture
@@ -18,30 +25,6 @@ def waker():
     waker = Waker()
     yield waker
     waker.close()
-
-
-@pytest.mark.parametrize(
-    ("server", "address", "text"),
-    [
-        ("127.0.0.1:4731", ("127.0.0.1", 4731), "127.0.0.1:4731"),
-        ("job.example", ("job.example", 4730), "job.example:4730"),
-        ("[::1]:4731", ("::1", 4731), "[::1]:4731"),
-        ("[::1]", ("::1", 4730), "[::1]:4730"),
-        ("fe80::1%eth0", ("fe80::1%eth0", 4730), "[fe80::1%eth0]:4730"),
-        (("::1", 4731), ("::1", 4731), "[::1]:4731"),
-    ],
-)
-def test_addresses(server, address, text):
-    assert parse_address(server) == address
-    assert str(parse_address(server)) == text
-
-
-@pytest.mark.parametrize(
-    "server", ["", ":4730", "h:port", "h:0", "h:65536", "h:-1", "[::1", "[::1]4730", "[::1]x:1", ("h", 0)]
-)
-def test_bad_addresses(server):
-    with pytest.raises(ValueError, match="is not the address of a server"):
-        parse_address(server)
 
 
 def test_deadline():
@@ -190,3 +173,128 @@ def test_what_the_system_does_not_take_is_sent_later(waker):
             connection.send()
         connection.close()
     assert b"".join(received) == data + b"end"
+
+
+def echo(connection, data):
+    """Send an ECHO_REQ and wait for the whole answer."""
+    connection.send(pack_request(P.ECHO_REQ, data))
+    expected = pack_response(P.ECHO_RES, data)
+    received = bytearray()
+    deadline = Deadline(PATIENCE)
+    while len(received) < len(expected):
+        assert not deadline.expired, f"{len(received)} bytes of {len(expected)} came"
+        connection.wait(deadline)
+        connection.send()
+        while part := connection.receive():
+            received.extend(part)
+    return received == expected
+
+
+def test_a_unix_socket(waker, tmp_path):
+    path = f"{tmp_path}/gearman.sock"
+    with pytest.raises(ServerUnavailable, match=f"no connection to unix:{path}: No such file"):
+        Connection.open(parse_address(f"unix:{path}"), Deadline(PATIENCE), waker)
+    with Server([], listeners=[UnixListener(path)]):
+        connection = Connection.open(parse_address(f"unix:{path}"), Deadline(PATIENCE), waker)
+        assert echo(connection, bytes(3_000_000))
+        connection.close()
+
+
+def test_a_unix_socket_whose_queue_is_full(waker, tmp_path):
+    path = f"{tmp_path}/full.sock"
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+        listener.bind(path)
+        listener.listen(0)
+        first.connect(path)
+        with pytest.raises(ServerUnavailable, match="temporarily unavailable"):
+            Connection.open(parse_address(f"unix:{path}"), Deadline(0.05), waker)
+        threading.Timer(0.05, lambda: listener.accept()[0].close()).start()
+        Connection.open(parse_address(f"unix:{path}"), Deadline(PATIENCE), waker).close()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_tls(waker, authority, version):
+    certificate, key = authority.issue(authority.directory, "tls-client", "client.example")
+    context = ClientTls(ca=authority.ca_file, certificate=certificate, key=key).client_context()
+    context.maximum_version = version
+    with Server(port=0, tls=authority.files()) as server:
+        address = parse_address(("127.0.0.1", server.port))
+        connection = Connection.open(address, Deadline(PATIENCE), waker, context)
+        for size in (10, 100_000, 3_000_000):
+            assert echo(connection, bytes(size))
+        connection.close()
+
+
+def test_tls_without_the_right_certificate(waker, authority):
+    with Server(port=0, tls=authority.files(False)) as server:
+        address = parse_address(("127.0.0.1", server.port))
+        with pytest.raises(
+            ServerUnavailable, match=f"no connection to {address}: .*certificate verify failed: .*[^)]$"
+        ):
+            Connection.open(address, Deadline(PATIENCE), waker, client_context(ClientTls()))
+        other = parse_address(f"localhost:{server.port}")
+        with pytest.raises(ServerUnavailable, match="Hostname mismatch"):
+            Connection.open(
+                other, Deadline(PATIENCE), waker, ClientTls(ca=authority.ca_file).client_context()
+            )
+
+
+def test_tls_with_a_server_that_speaks_none(waker):
+    context = ClientTls().client_context()
+
+    def silent(peer):
+        peer.wait_until_closed()
+
+    def wrong(peer):
+        peer.send_bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with FakeServer(silent, wrong) as server:
+        with pytest.raises(ServerUnavailable, match=r"no answer within 0\.1 s"):
+            Connection.open(parse_address(server.address), Deadline(0.1), waker, context)
+        with pytest.raises(ServerUnavailable, match=f"no connection to {server}: .*SSL"):
+            Connection.open(parse_address(server.address), Deadline(PATIENCE), waker, context)
+
+
+def test_files_that_are_no_certificates(tmp_path):
+    with pytest.raises(BadTlsFile, match=r"^TLS CA /nowhere\.pem: No such file or directory$"):
+        ClientTls(ca="/nowhere.pem").client_context()
+    with pytest.raises(BadTlsFile, match="there is no certificate that it belongs to"):
+        ClientTls(key="/nowhere.pem").client_context()
+    bad = tmp_path / "bad.pem"
+    bad.write_text("nothing")
+    with pytest.raises(BadTlsFile, match=f"^TLS certificate {bad}: it holds no certificate"):
+        ClientTls(certificate=bad).client_context()
+
+
+@pytest.mark.parametrize("with_poll", [True, False])
+def test_a_watch_says_who_is_ready(waker, with_poll, monkeypatch):
+    if not with_poll:
+        monkeypatch.delattr(select, "poll")
+    say, done = threading.Event(), threading.Event()
+
+    def speak(peer):
+        say.wait(PATIENCE)
+        peer.send_bytes(b"hello")
+        done.wait(PATIENCE)
+
+    with FakeServer(lambda peer: done.wait(PATIENCE)) as quiet, FakeServer(speak) as talkative:
+        connections = [
+            Connection.open(parse_address(server.address), Deadline(PATIENCE), waker)
+            for server in (quiet, talkative)
+        ]
+        watch = Watch(waker)
+        for connection in connections:
+            watch.add(connection)
+        assert watch.wait(Deadline(0.01)) == []
+        waker.wake()
+        assert watch.wait(Deadline(PATIENCE)) == []
+        say.set()
+        assert watch.wait(Deadline(PATIENCE)) == [connections[1]]
+        assert bytes(connections[1].receive()) == b"hello"
+        connections[0].send(bytes(64 * 2**20))
+        assert connections[0].unsent
+        watch.remove(connections[1])
+        done.set()
+        assert watch.wait(Deadline(PATIENCE)) == [connections[0]]
+        for connection in connections:
+            connection.close()

@@ -14,7 +14,8 @@ from itertools import islice
 
 import click
 
-from gearcore._blocking import Address, Connection, Deadline, Waker
+from gearcore._blocking import Connection, Deadline, Waker
+from gearcore.address import Address
 from gearcore.cli.submit import read_address
 from gearcore.client import Client
 from gearcore.codec import Packet, Parser, pack_request

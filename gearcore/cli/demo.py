@@ -8,7 +8,7 @@ import threading
 
 import click
 
-from gearcore._blocking import Address
+from gearcore.address import Address
 from gearcore.cli._common import DEFAULT_HOST, port_option
 from gearcore.client import Client
 from gearcore.server import Server

@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from gearcore._blocking import Address, parse_address
+from gearcore.address import Address, parse_address
 from gearcore.client import Client
 from gearcore.errors import ConnectionLost, ServerUnavailable
 from gearcore.protocol import DEFAULT_PORT
@@ -23,9 +23,12 @@ STATUS_TIMEOUT = 10.0
 def read_address(context: click.Context, option: click.Parameter, text: str) -> Address:
     """Read ``--server`` as the client does."""
     try:
-        return parse_address(text)
+        address = parse_address(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+    if not isinstance(address, Address):
+        raise click.BadParameter(f"{text!r} is a Unix socket, and not a host and a port")
+    return address
 
 
 @click.command()
