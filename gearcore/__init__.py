@@ -1,10 +1,12 @@
 """Gearman for Python: a job server, a client and a worker, with a hot path compiled by Cython."""
 
 from gearcore._version import __version__
-from gearcore.client import Client, Job
+from gearcore.client import Client, Job, Submission
+from gearcore.encoding import Encoding
 from gearcore.errors import (
     CannotListen,
     ConnectionLost,
+    EncodingError,
     GearcoreError,
     JobError,
     JobException,
@@ -16,13 +18,15 @@ from gearcore.errors import (
 )
 from gearcore.protocol import Priority
 from gearcore.server import Keepalive, Limits, Server
-from gearcore.session.requests import JobData, JobEvent, JobProgress, JobStatus, JobWarning
+from gearcore.session.events import JobData, JobEvent, JobProgress, JobStatus, JobWarning
+from gearcore.tls import ClientTls
 from gearcore.worker import Worker, WorkerJob
 
 __all__ = [
     "__version__",
     # client
     "Client",
+    "Submission",
     "Job",
     "JobData",
     "JobEvent",
@@ -33,6 +37,9 @@ __all__ = [
     # worker
     "Worker",
     "WorkerJob",
+    # client and worker
+    "ClientTls",
+    "Encoding",
     # server
     "Keepalive",
     "Limits",
@@ -40,6 +47,7 @@ __all__ = [
     # errors
     "CannotListen",
     "ConnectionLost",
+    "EncodingError",
     "GearcoreError",
     "JobError",
     "JobException",

@@ -24,14 +24,16 @@ WRITE: Final = getattr(select, "POLLOUT", 4)
 class Deadline:
     """When a call gives up. One deadline goes for all that the call waits for.
 
-    ``seconds`` from now, or never for None. What is below 0 is as 0: do what can be done without waiting.
+    ``seconds`` from now, which was ``begun``, or never for None. What is below 0 is as 0: do what can be done
+    without waiting.
     """
 
-    __slots__ = ("_end", "seconds")
+    __slots__ = ("_end", "begun", "seconds")
 
     def __init__(self, seconds: float | None) -> None:
+        self.begun = time.monotonic()
         self.seconds = math.inf if seconds is None else max(seconds, 0.0)
-        self._end = time.monotonic() + self.seconds
+        self._end = self.begun + self.seconds
 
     def remaining(self) -> float:
         """Seconds that are left, no less than 0 and no more than a day."""
@@ -45,6 +47,10 @@ class Deadline:
     def sooner(self, seconds: float) -> Deadline:
         """One in so many seconds if that is sooner, else the same."""
         return Deadline(seconds) if seconds < self._end - time.monotonic() else self
+
+    def sooner_at(self, end: float) -> Deadline:
+        """One at that time of the monotonic clock if it is sooner, else the same."""
+        return self if self._end <= end else Deadline(end - time.monotonic())
 
 
 class Waker:

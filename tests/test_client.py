@@ -456,7 +456,7 @@ class TestAgainstScripts:
             assert answers == [True] * count
 
     def test_a_text_is_no_workload(self):
-        with FakeServer(lambda peer: peer.wait_until_closed()) as server, self.client(server) as client:
+        with Client(("127.0.0.1", free_port())) as client:  # which needs no server to say so
             with pytest.raises(TypeError, match="workload must be bytes-like, not str: encode it"):
                 client.submit("f", "text")
             with pytest.raises(ValueError, match="more than 63 bytes"):
@@ -491,6 +491,7 @@ class TestAgainstScripts:
         with FakeServer(lambda peer: peer.wait_until_closed()) as server, self.client(server, 0.01) as client:
             with pytest.raises(TimedOut):
                 client.ping()
-            sock = client._link.connection._socket
+            (link,) = client._links._links.values()
+            sock = link.connection._socket
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)

@@ -1,5 +1,7 @@
 """The client's session: bytes in, state out, no socket."""
 
+import time
+
 import pytest
 
 from gearcore._codec import Parser, pack_request, pack_response
@@ -15,8 +17,22 @@ from gearcore.errors import (
 )
 from gearcore.protocol import PacketType as P
 from gearcore.protocol import Priority
-from gearcore.session.client import ClientSession
-from gearcore.session.requests import JobData, JobProgress, JobStatus, JobWarning
+from gearcore.session.client import ClientSession, JobRequest, new_job
+from gearcore.session.events import JobData, JobProgress, JobStatus, JobWarning
+from gearcore.session.requests import ask_echo, ask_status, read_status
+from gearcore.session.submissions import TermsMaker
+
+
+def ask(session, request):
+    """Ask something that somebody watches, so that ``receive`` returns it when it has changed."""
+    request.watcher = print
+    session.ask(request)
+    return request
+
+
+def start(session, function, workload, *, unique=None, **kwargs):
+    maker = TermsMaker(None, time.time, namespace="", encoding="bytes", on_loss="report")
+    return ask(session, new_job(JobRequest, maker.make(**kwargs), function, workload, unique))
 
 
 @pytest.fixture
@@ -36,14 +52,14 @@ def receive(session, *packets):
 
 
 def submit(session, handle=b"H:1", **kwargs):
-    job = session.submit("f", b"", **kwargs)
+    job = start(session, "f", b"", **kwargs)
     receive(session, (P.JOB_CREATED, handle))
     return job
 
 
 def test_exceptions_are_asked_for_first():
     session = ClientSession("s")
-    session.echo(b"x")
+    ask(session, ask_echo(b"x"))
     assert session.data_to_send() == (
         pack_request(P.OPTION_REQ, b"exceptions") + pack_request(P.ECHO_REQ, b"x")
     )
@@ -52,7 +68,7 @@ def test_exceptions_are_asked_for_first():
 
 def test_a_server_without_exceptions_does():
     session = ClientSession("s")
-    job = session.submit("f", b"")
+    job = start(session, "f", b"")
     receive(session, (P.ERROR, b"UNKNOWN_OPTION", b"no"), (P.JOB_CREATED, b"H:1"))
     assert job.handle == "H:1"
     assert job.error is None
@@ -70,13 +86,13 @@ def test_a_server_without_exceptions_does():
     ],
 )
 def test_submit_packets(session, priority, background, packet_type):
-    session.submit("größe", b"a\0b", unique=b"\xff", priority=priority, background=background)
+    start(session, "größe", b"a\0b", unique=b"\xff", priority=priority, background=background)
     assert sent(session) == [(packet_type, "größe".encode(), b"\xff", b"a\0b")]
 
 
 @pytest.mark.parametrize("workload", [b"ab", bytearray(b"ab"), memoryview(b"ab")])
 def test_workloads_are_bytes_like(session, workload):
-    session.submit(b"f", workload)
+    start(session, b"f", workload)
     assert sent(session) == [(P.SUBMIT_JOB, b"f", b"", b"ab")]
 
 
@@ -91,22 +107,22 @@ def test_workloads_are_bytes_like(session, workload):
 )
 def test_bad_submissions_send_nothing(session, arguments, error, text):
     with pytest.raises(error, match=text):
-        session.submit(*arguments)
+        start(session, *arguments)
     with pytest.raises(ValueError, match="NUL"):
-        session.submit("f", b"", unique="a\0b")
+        start(session, "f", b"", unique="a\0b")
     with pytest.raises(ValueError, match="more than 63 bytes"):
-        session.status("H:" + "1" * 62)
+        ask(session, ask_status("H:" + "1" * 62))
     assert sent(session) == []
     with pytest.raises(ProtocolError):
         receive(session, (P.JOB_CREATED, b"H:1"))
 
 
 def test_answers_come_in_the_order_of_requests(session):
-    first = session.submit("f", b"")
-    status = session.status("H:9")
-    refused = session.submit("g", b"")
-    second = session.submit("f", b"", background=True)
-    echo = session.echo(b"x")
+    first = start(session, "f", b"")
+    status = ask(session, ask_status("H:9"))
+    refused = start(session, "g", b"")
+    second = start(session, "f", b"", background=True)
+    echo = ask(session, ask_echo(b"x"))
     changed = receive(
         session,
         (P.JOB_CREATED, b"H:1"),
@@ -117,8 +133,8 @@ def test_answers_come_in_the_order_of_requests(session):
     )
     assert changed == [first, status, refused, second, echo]
     assert (first.handle, second.handle) == ("H:1", "H:2")
-    assert status.answer == JobStatus(known=True, running=False, numerator=3, denominator=4)
-    assert echo.answer == b"x"
+    assert read_status(status) == JobStatus(known=True, running=False, numerator=3, denominator=4)
+    assert echo.answer == (b"x",)
     error = refused.error
     assert isinstance(error, ServerError)
     assert (error.code, error.text) == ("QUEUE_ERROR", "Job queue is full")
@@ -132,7 +148,7 @@ def test_work_packets_belong_to_their_handle(session):
     assert receive(session, (P.WORK_COMPLETE, b"H:2", b"two")) == [second]
     assert not first.ended
     receive(session, (P.WORK_COMPLETE, b"H:1", b"o\0ne"))
-    assert (first.result, second.result) == (b"o\0ne", b"two")
+    assert (first.outcome, second.outcome) == (b"o\0ne", b"two")
 
 
 def test_events_keep_their_order(session):
@@ -144,7 +160,7 @@ def test_events_keep_their_order(session):
         (P.WORK_WARNING, b"H:1", b"w"),
         (P.WORK_DATA, b"H:1", b""),
     )
-    assert job.events == [JobData(b"a\0"), JobProgress(1, 2), JobWarning(b"w"), JobData(b"")]
+    assert job.news == [JobData(b"a\0"), JobProgress(1, 2), JobWarning(b"w"), JobData(b"")]
     assert not job.ended
 
 
@@ -154,9 +170,9 @@ def test_events_keep_their_order(session):
 def test_progress_that_is_no_number_is_survived(session, text, number):
     job = submit(session)
     receive(session, (P.WORK_STATUS, b"H:1", text, b"2"))
-    assert job.events[0].denominator == 2
+    assert job.news[0].denominator == 2
     if number is not None:
-        assert job.events[0].numerator == number
+        assert job.news[0].numerator == number
 
 
 @pytest.mark.parametrize("handle", [b"H:1", b"H:1\0"])
@@ -181,7 +197,7 @@ def test_packets_for_unknown_handles_are_counted(session):
     job = submit(session)
     receive(session, (P.WORK_DATA, b"H:7", b"x"), (P.WORK_COMPLETE, b"H:1", b""), (P.WORK_FAIL, b"H:1"))
     assert job.failure is None
-    assert job.events == []
+    assert job.news == []
     assert session.ignored == 2
 
 
@@ -203,9 +219,9 @@ def test_coalesced_jobs_each_get_all_once(session):
     receive(session, *[(P.WORK_STATUS, b"H:1", b"1", b"2")] * 3, (P.WORK_DATA, b"H:2", b"b"))
     receive(session, *[(P.WORK_COMPLETE, b"H:1", b"end")] * 3)
     for job in jobs:
-        assert job.events == [JobData(b"a"), JobData(b"a"), JobProgress(1, 2)]
-        assert job.result == b"end"
-    assert other.events == [JobData(b"b")]
+        assert job.news == [JobData(b"a"), JobData(b"a"), JobProgress(1, 2)]
+        assert job.outcome == b"end"
+    assert other.news == [JobData(b"b")]
     assert session.ignored == 0
 
 
@@ -214,8 +230,8 @@ def test_a_late_twin_gets_what_comes_after_it(session):
     receive(session, (P.WORK_DATA, b"H:1", b"a"))
     late = submit(session, unique="u")
     receive(session, *[(P.WORK_DATA, b"H:1", b"a")] * 2, *[(P.WORK_FAIL, b"H:1")] * 2)
-    assert early.events == [JobData(b"a"), JobData(b"a")]
-    assert late.events == [JobData(b"a")]
+    assert early.news == [JobData(b"a"), JobData(b"a")]
+    assert late.news == [JobData(b"a")]
     assert early.failure is not None
     assert late.failure is not None
     assert early.failure is not late.failure
@@ -226,7 +242,7 @@ def test_a_background_twin_gets_no_copy(session):
     submit(session, unique="u", background=True)
     job = submit(session, unique="u")
     receive(session, (P.WORK_DATA, b"H:1", b"a"), (P.WORK_DATA, b"H:1", b"a"))
-    assert job.events == [JobData(b"a"), JobData(b"a")]
+    assert job.news == [JobData(b"a"), JobData(b"a")]
 
 
 def test_a_server_that_sends_no_copies(session):
@@ -235,8 +251,8 @@ def test_a_server_that_sends_no_copies(session):
         session, (P.WORK_DATA, b"H:1", b"a"), (P.WORK_DATA, b"H:1", b"b"), (P.WORK_COMPLETE, b"H:1", b"e")
     )
     for job in jobs:
-        assert job.events == [JobData(b"a"), JobData(b"b")]
-        assert job.result == b"e"
+        assert job.news == [JobData(b"a"), JobData(b"b")]
+        assert job.outcome == b"e"
 
 
 def test_a_reused_handle_is_a_new_job(session):
@@ -249,7 +265,7 @@ def test_a_reused_handle_is_a_new_job(session):
 
 
 def test_one_byte_at_a_time(session):
-    job = session.submit("f", b"")
+    job = start(session, "f", b"")
     stream = (
         pack_response(P.JOB_CREATED, b"H:1")
         + pack_response(P.WORK_DATA, b"H:1", b"a")
@@ -257,7 +273,7 @@ def test_one_byte_at_a_time(session):
     )
     changed = [request for i in range(len(stream)) for request in session.receive(stream[i : i + 1])]
     assert changed == [job, job, job]
-    assert (job.handle, job.events, job.result) == ("H:1", [JobData(b"a")], b"end")
+    assert (job.handle, job.news, job.outcome) == ("H:1", [JobData(b"a")], b"end")
 
 
 @pytest.mark.parametrize(
@@ -273,9 +289,10 @@ def test_one_byte_at_a_time(session):
 )
 def test_garbage_ends_all_that_is_in_flight(session, garbage, error):
     done, running = submit(session, b"H:1"), submit(session, b"H:2")
-    waiting = session.submit("g", b"")
-    with pytest.raises(error, match=r"job\.example:4730"):
+    waiting = start(session, "g", b"")
+    with pytest.raises(error, match=r"job\.example:4730") as caught:
         session.receive(pack_response(P.WORK_COMPLETE, b"H:1", b"") + garbage)
+    session.connection_lost(caught.value)
     assert done.failure is None
     assert type(running.failure) is error
     assert type(waiting.error) is error
@@ -290,8 +307,8 @@ def test_an_answer_to_nothing_is_garbage(session):
 def test_a_lost_connection_ends_all_that_is_in_flight(session):
     done, running = submit(session, b"H:1"), submit(session, b"H:2")
     receive(session, (P.WORK_COMPLETE, b"H:1", b""))
-    waiting = session.submit("g", b"")
-    status = session.status("H:9")
+    waiting = start(session, "g", b"")
+    status = ask(session, ask_status("H:9"))
     session.connection_lost("power failure")
     assert done.failure is None
     assert running.error is None

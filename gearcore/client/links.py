@@ -1,0 +1,476 @@
+"""The connections of a blocking client, and the waiting for what comes over them.
+
+What is decided here is who waits; where a request goes and what becomes of it is the fleet's and the
+session's affair.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from copy import copy
+from typing import Any, Final
+
+from gearcore._blocking import Connection, Deadline, Waker, Watch
+from gearcore.address import ServerAddress
+from gearcore.errors import ConnectionLost, GearcoreError, ProtocolError, ServerUnavailable, TimedOut
+from gearcore.session.batches import expire
+from gearcore.session.client import ClientSession, JobRequest, all_answered
+from gearcore.session.fleet import Fleet, Place, State
+from gearcore.session.requests import Request
+
+__all__ = ["Links"]
+
+_FRESH: Final = 0.001
+"""Seconds for which a connection that was heard of counts as one that is still there."""
+
+
+class Link:
+    """One connection of a client, with what is in flight on it. ``heard`` is when something came last."""
+
+    __slots__ = ("connection", "heard", "place", "session")
+
+    def __init__(self, place: Place, connection: Connection) -> None:
+        self.place = place
+        self.connection = connection
+        self.session = ClientSession(place.name, self)
+        self.heard = time.monotonic()
+
+
+class Links:
+    """Connections to any of some servers, for any number of threads.
+
+    Of the threads that wait for the servers one leads: it waits for all connections, without the lock, and
+    takes what comes, for all. The others wait for what it brings. ``name`` is what the errors call the
+    servers.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[ServerAddress],
+        *,
+        tls: ssl.SSLContext | None,
+        timeout: float | None,
+        connect_timeout: float,
+    ) -> None:
+        self.name = ", ".join(map(str, addresses))
+        self._addresses = addresses
+        self._tls = tls
+        self._timeout = timeout
+        self._connect_timeout = connect_timeout
+        self._closed = False
+        self._begin()
+        _everybody.add(self)
+
+    def _begin(self) -> None:
+        # The lock guards everything below.
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._followers = 0
+        self._led = False
+        self._fleet = Fleet([str(address) for address in self._addresses])
+        self._alone = self._fleet.places[0] if len(self._addresses) == 1 else None
+        self._waker: Waker | None = None
+        self._watch: Watch | None = None
+        self._links: dict[Connection, Link] = {}
+        self._attempts: set[Waker] = set()
+        self._probes: list[threading.Thread] = []
+        # What lost its connection and is to be asked again: with its error, and until when.
+        self._homeless: deque[tuple[Request, GearcoreError, float]] = deque()
+        self._news: list[Request] = []
+
+    def deadline(self, timeout: float | None) -> Deadline:
+        """When a call with this timeout gives up; None stands for the client's own timeout."""
+        return Deadline(self._timeout if timeout is None else timeout)
+
+    def call(self, request: Request, deadline: Deadline, place: Place | None = None) -> None:
+        """Ask a server, of the client's choice or at this ``place``, and wait until it has answered.
+
+        Raises the error if the answer is one, and TimedOut.
+        """
+        with self._lock:
+            link = self._route(request.route, deadline, place)
+            link.session.ask(request)
+            self._send(link)
+            if not request.answered:
+                self._wait_for_answers(lambda: request.answered, request, deadline)
+        if request.error is not None:
+            raise request.error
+
+    def start(self, jobs: list[Any], deadline: Deadline) -> None:
+        """Submit jobs without waiting for their acknowledgements; those that find no server fail."""
+        with self._lock:
+            if self._alone is not None or not any(job.route for job in jobs):
+                parts = [(b"", jobs)]
+            else:
+                parts = [(job.route, [job]) for job in jobs if job.route]
+                if len(parts) < len(jobs):
+                    parts.append((b"", [job for job in jobs if not job.route]))
+            for route, part in parts:
+                try:
+                    link = self._route(route, deadline)
+                except (ServerUnavailable, TimedOut) as error:
+                    for job in part:
+                        self._fail(job, copy(error))
+                else:
+                    link.session.ask_all(part)
+            for link in list(self._links.values()):
+                self._send(link)
+
+    def wait_for_all(self, jobs: list[Any], deadline: Deadline) -> None:
+        """Wait until each of the jobs is acknowledged or refused."""
+        if not all_answered(jobs):
+            with self._lock:
+                self._wait_for_answers(lambda: all_answered(jobs), jobs[-1], deadline)
+
+    def wait_until(self, done: Callable[[], bool], end: float) -> None:
+        """Wait until ``done``, or until that time of the monotonic clock."""
+        with self._lock:
+            self._wait(done, Deadline(end - time.monotonic()))
+
+    def wait_for_job(self, job: JobRequest, done: Callable[[], bool], deadline: Deadline) -> None:
+        """Wait until ``done``, which is true once the job has ended. Raises TimedOut.
+
+        A job that takes longer than it is allowed to has ended by that.
+        """
+        with self._lock:
+            while True:
+                self._wait(done, deadline.sooner_at(job.expires))
+                if done():
+                    return
+                if time.monotonic() < job.expires:
+                    break
+                expire(job)
+        raise self._timed_out(job, deadline)
+
+    def places(self, route: bytes = b"") -> list[Place]:
+        """The servers, in the order in which a request with this unique id tries them."""
+        return list(self._fleet.order(route))
+
+    def address_of(self, place: Place) -> ServerAddress:
+        """Where a server listens."""
+        return self._addresses[place.index]
+
+    def connect(self, address: ServerAddress, deadline: Deadline, waker: Waker) -> Connection:
+        """A connection beside the others, for the caller alone."""
+        return Connection.open(address, deadline.sooner(self._connect_timeout), waker, self._tls)
+
+    def tell(self) -> None:
+        """Call the watchers of what has changed."""
+        with self._lock:
+            self._tell()
+
+    def close(self) -> None:
+        """Close the connections. What is in flight ends with ConnectionLost."""
+        with self._lock:
+            self._closed = True
+            for waker in self._attempts:
+                waker.wake()
+            for link in list(self._links.values()):
+                self._lose(link, f"the client of {self.name} was closed")
+            while self._homeless:
+                request, error, _ = self._homeless.popleft()
+                self._fail(request, error)
+            self._wake()
+            probes, self._probes = self._probes, []
+            self._tell()
+            if not self._led and self._waker is not None:
+                self._waker.close()
+                self._waker = self._watch = None
+        for probe in probes:
+            probe.join()
+
+    def after_fork(self) -> None:
+        """In a process that was forked: the connections are the parent's, and so are the answers."""
+        links = list(self._links.values())
+        homeless = self._homeless
+        waker, closed = self._waker, self._closed
+        self._begin()
+        self._closed = closed
+        for link in links:
+            link.connection.close()
+            link.session.connection_lost(f"the process that was connected to {link.place.name} was forked")
+        for request, error, _ in homeless:
+            request.fail(error)
+        if waker is not None:
+            waker.close()
+
+    # What follows needs the lock, and gives it up while it waits.
+
+    def _timed_out(self, request: Request, deadline: Deadline) -> TimedOut:
+        session = request.session
+        server = self.name if session is None else session.server
+        return TimedOut(f"waited {deadline.seconds:g} s for {request.what} from {server}")
+
+    def _wait_for_answers(self, done: Callable[[], bool], request: Request, deadline: Deadline) -> None:
+        begun = time.monotonic()
+        self._wait(done, deadline)
+        if not done():
+            error = self._timed_out(request, deadline)
+            request.abandoned = True
+            link = None if request.session is None else request.session.link
+            if link is not None and link.heard < begun:
+                self._fleet.silent(link.place)
+            raise error
+
+    def _wait(self, done: Callable[[], bool], deadline: Deadline) -> None:
+        while not done():
+            if self._homeless:
+                self._find_homes()
+                if done():
+                    return
+            if self._led:
+                self._follow(deadline)
+            elif self._homeless:
+                self._lead(deadline.sooner_at(self._fleet.next_try()))
+            else:
+                self._lead(deadline)
+            if deadline.expired:
+                return
+
+    def _follow(self, deadline: Deadline) -> None:
+        self._followers += 1
+        try:
+            self._changed.wait(deadline.remaining())
+        finally:
+            self._followers -= 1
+
+    def _lead(self, deadline: Deadline) -> None:
+        watch = self._make_watch()
+        self._led = True
+        self._lock.release()
+        try:
+            ready = watch.wait(deadline)
+        finally:
+            self._lock.acquire()
+            self._led = False
+            if self._followers:
+                self._changed.notify_all()
+            if self._closed and self._waker is not None and not self._links:
+                self._waker.close()
+                self._waker = self._watch = None
+        for connection in ready:
+            link = self._links.get(connection)
+            if link is not None:
+                if connection.unsent:
+                    self._send(link)
+                self._receive(link)
+        if self._news:
+            self._tell()
+
+    def _make_watch(self) -> Watch:
+        if self._watch is None:
+            self._waker = Waker()
+            self._watch = Watch(self._waker)
+        return self._watch
+
+    def _wake(self) -> None:
+        """Have the thread that leads look again, and those that follow."""
+        if self._led and self._waker is not None:
+            self._waker.wake()
+        if self._followers:
+            self._changed.notify_all()
+
+    def _tell(self) -> None:
+        while self._news:
+            news, self._news = self._news, []
+            self._lock.release()
+            try:
+                for request in news:
+                    if request.watcher is not None:
+                        request.watcher(request)
+            finally:
+                self._lock.acquire()
+
+    def _route(self, route: bytes, deadline: Deadline, wanted: Place | None = None) -> Link:
+        """A connection for a request. Raises ServerUnavailable when no server can be reached."""
+        failed: list[Place] = []
+        error: ServerUnavailable | None = None
+        while True:
+            if self._closed:
+                raise RuntimeError(f"the client of {self.name} is closed")
+            place = wanted or self._alone
+            if place is None:
+                self._probe()
+                place = self._fleet.choose(route, failed)
+            elif place in failed:
+                place = None
+            if place is None:
+                assert error is not None, "a server that was not chosen has failed"
+                raise error
+            if place.session is not None:
+                link: Link = place.session.link
+                if self._is_there(link, deadline):
+                    return link
+            elif place.state in (State.CONNECTING, State.PROBED):
+                self._follow(deadline)
+                if deadline.expired and place.session is None:
+                    raise TimedOut(f"waited {deadline.seconds:g} s for a connection to {place.name}")
+            else:
+                try:
+                    self._connect(place, deadline)
+                except ServerUnavailable as reason:
+                    failed.append(place)
+                    error = reason
+
+    def _is_there(self, link: Link, deadline: Deadline) -> bool:
+        # The connection may have ended while nobody looked. Now is the time to notice: once the request is
+        # sent there is no telling whether the server took it.
+        if not self._led and deadline.begun - link.heard > _FRESH:
+            while link.place.session is link.session and self._receive(link) and not deadline.expired:
+                pass
+        return link.place.session is link.session
+
+    def _connect(self, place: Place, deadline: Deadline) -> None:
+        place.state = State.CONNECTING
+        waker = Waker()
+        self._attempts.add(waker)
+        self._lock.release()
+        try:
+            connection = self.connect(self._addresses[place.index], deadline, waker)
+        except BaseException:
+            self._lock.acquire()
+            place.failed(time.monotonic())
+            raise
+        else:
+            self._lock.acquire()
+            self._attach(Link(place, connection))
+        finally:
+            self._attempts.discard(waker)
+            waker.close()
+            self._wake()
+
+    def _attach(self, link: Link) -> None:
+        if self._closed:
+            link.connection.close()
+            raise RuntimeError(f"the client of {self.name} is closed")
+        link.place.connected(link.session)
+        self._links[link.connection] = link
+        self._make_watch().add(link.connection)
+
+    def _probe(self) -> None:
+        """Try again to reach the servers that are due, beside the others, which are used meanwhile."""
+        for place in self._fleet.due(time.monotonic()):
+            place.state = State.PROBED
+            waker = Waker()
+            self._attempts.add(waker)
+            thread = threading.Thread(
+                target=self._run_probe, args=(place, waker), name=f"connect {place.name}", daemon=True
+            )
+            self._probes = [probe for probe in self._probes if probe.is_alive()]
+            self._probes.append(thread)
+            thread.start()
+
+    def _run_probe(self, place: Place, waker: Waker) -> None:
+        link = None
+        try:
+            deadline = Deadline(self._connect_timeout)
+            link = Link(place, self.connect(self._addresses[place.index], deadline, waker))
+            # A server that takes connections and says nothing is no better than one that takes none.
+            link.connection.send(link.session.data_to_send())
+            while not link.session.accepted and not deadline.expired and not self._closed:
+                link.connection.wait(deadline)
+                link.session.receive(link.connection.receive())
+        except GearcoreError:
+            if link is not None:
+                link.connection.close()
+                link = None
+        with self._lock:
+            self._attempts.discard(waker)
+            waker.close()
+            if link is not None and (self._closed or not link.session.accepted):
+                link.connection.close()
+                link = None
+            if link is None:
+                place.failed(time.monotonic())
+            else:
+                self._attach(link)
+            self._wake()
+
+    def _find_homes(self) -> None:
+        """Ask again what lost its connection, as far as there is a server for it."""
+        for _ in range(len(self._homeless)):
+            if not self._homeless:  # somebody else does the same
+                return
+            request, error, until = self._homeless.popleft()
+            if request.abandoned:
+                continue
+            try:
+                link = self._route(request.route, Deadline(self._connect_timeout))
+            except GearcoreError:
+                if time.monotonic() < until:
+                    self._homeless.append((request, error, until))
+                else:
+                    self._fail(request, error)
+            except RuntimeError:  # closed
+                self._fail(request, error)
+            else:
+                link.session.ask(request)
+                self._send(link)
+
+    def _fail(self, request: Request, error: GearcoreError) -> None:
+        request.fail(error)
+        if request.watcher is not None:
+            self._news.append(request)
+        self._wake()
+
+    def _send(self, link: Link) -> None:
+        try:
+            for part in link.session.parts_to_send():
+                link.connection.send(part)
+            if link.connection.unsent:
+                link.connection.send()
+        except ConnectionLost as error:
+            # What the server said before it closed may answer what is in flight.
+            while self._receive(link):
+                pass
+            self._lose(link, error)
+        else:
+            if self._led and link.connection.unsent and self._waker is not None:
+                self._waker.wake()  # The thread that waits does not wait for room yet.
+
+    def _receive(self, link: Link) -> bool:
+        try:
+            data = link.connection.receive()
+            if data:
+                link.heard = time.monotonic()
+                if link.place.state is State.SILENT:
+                    link.place.state = State.LIVE
+                self._news += link.session.receive(data, link.heard)
+        except (ConnectionLost, ProtocolError) as error:
+            self._lose(link, error)
+            return False
+        return bool(data)
+
+    def _lose(self, link: Link, cause: object) -> None:
+        if self._links.pop(link.connection, None) is None:
+            return
+        if self._watch is not None:
+            self._watch.remove(link.connection)
+        link.connection.close()
+        now = time.monotonic()
+        again, ended = self._fleet.lost(link.place, cause, now)
+        for request, error in again:
+            # An acknowledged job may wait for a server; the caller of one that is not waits for the answer.
+            patience = self._timeout if isinstance(request, JobRequest) and request.acknowledged else 0.0
+            until = float("inf") if patience is None else now + patience
+            self._homeless.append((request, error, until))
+        self._news += [request for request in ended if request.watcher is not None]
+        self._wake()
+
+
+_everybody: weakref.WeakSet[Links] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for links in list(_everybody):
+        links.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
