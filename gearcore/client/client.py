@@ -17,7 +17,7 @@ from gearcore.client.links import Links
 from gearcore.encoding import Encoding
 from gearcore.errors import GearcoreError
 from gearcore.protocol import Priority
-from gearcore.session.batches import Flight, Packer, calls
+from gearcore.session.batches import Flight, Packer
 from gearcore.session.client import Answered, Terms, new_job
 from gearcore.session.events import JobStatus
 from gearcore.session.fleet import Place
@@ -196,7 +196,8 @@ class Client:
         )
         packer = Packer(Job, terms, lambda submission: terms, in_flight, time.monotonic)
         flight = Flight(packer, ordered, self._links.deadline(timeout).seconds)
-        return Mapping(self._links, flight, calls(function, workloads), timeout, return_exceptions)
+        source = ((function, workload) for workload in workloads)
+        return Mapping(self._links, flight, source, timeout, return_exceptions)
 
     def map_reduce(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Generic, TypeVar
 
 from gearcore.errors import TimedOut
@@ -117,9 +117,9 @@ class Flight(Generic[J]):
         return not self._jobs
 
     @property
-    def first(self) -> J:
-        """The job that is the longest in flight."""
-        return self._jobs[0]
+    def awaited(self) -> list[J]:
+        """The jobs of which one may be the next."""
+        return [self._jobs[0]] if self._ordered else list(self._jobs)
 
     def pack(self, source: Iterator[Any], now: float) -> tuple[list[J], bool]:
         """The next jobs to start, and whether the source has ended."""
@@ -163,8 +163,3 @@ class Flight(Generic[J]):
                 if not job.answered:
                     job.abandoned = True
                     job.fail(TimedOut(f"waited {self._timeout:g} s for {job.what}"))
-
-
-def calls(function: str | bytes, workloads: Iterable[Any]) -> Iterator[tuple[str | bytes, Any]]:
-    """Submissions of a function, one for each workload."""
-    return ((function, workload) for workload in workloads)

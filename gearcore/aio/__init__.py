@@ -1,0 +1,6 @@
+"""Gearman in an event loop of asyncio: the names of ``gearcore``, and what waits there is awaited here."""
+
+from gearcore.aio.client import Client
+from gearcore.aio.job import Job
+
+__all__ = ["Client", "Job"]

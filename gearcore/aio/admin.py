@@ -1,0 +1,42 @@
+"""Admin commands that an asyncio client gives, on a connection of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+
+from gearcore._connecting import explain
+from gearcore.aio.links import Links
+from gearcore.errors import ConnectionLost, GearcoreError, TimedOut
+from gearcore.session.admin import Line, ask_to_cancel
+from gearcore.session.fleet import Place
+
+__all__ = ["cancel_job"]
+
+
+async def cancel_job(links: Links, place: Place, handle: str, seconds: float) -> bool:
+    """Have a server drop a job; returns whether it could. Raises TimedOut and ConnectionLost."""
+    command = ask_to_cancel(handle)
+    answer = Line(place.name)
+    try:
+        async with asyncio.timeout(None if seconds == math.inf else seconds):
+            reader, writer = await links.open(place, seconds)
+            try:
+                writer.write(command)
+                while not answer.complete:
+                    data = await reader.read(1024)
+                    if not data:
+                        raise ConnectionLost(f"the connection to {place.name} ended: the server closed it")
+                    answer.receive(data)
+            finally:
+                writer.close()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
+    except TimeoutError as error:
+        raise TimedOut(f"waited {seconds:g} s for {place.name} to cancel job {handle}") from error
+    except GearcoreError:
+        raise
+    except OSError as error:
+        raise ConnectionLost(f"the connection to {place.name} ended: {explain(error)}") from error
+    return answer.ok

@@ -1,0 +1,143 @@
+"""A job that an asyncio client submitted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+from gearcore.aio.links import news_of
+from gearcore.errors import GearcoreError, TimedOut
+from gearcore.session.client import JobRequest
+from gearcore.session.events import JobData, JobEvent, JobProgress, JobStatus, JobWarning
+
+if TYPE_CHECKING:
+    from gearcore.aio.client import Client
+
+__all__ = ["Job"]
+
+
+class Job(JobRequest):
+    """A job that was submitted and acknowledged: a handle, and in time what the worker sends.
+
+    ``await job`` is ``await job.result()``. What a job sent is kept until the object is dropped.
+
+    A call that waits raises the reason why there is no result: JobFailed (the worker said no more than
+    that), JobException (with the worker's text, and its bytes as ``data``), ConnectionLost, ProtocolError, or
+    TimedOut when the job took longer than its ``job_timeout``. A call's own TimedOut ends the call, not the
+    job: it can be waited for again. A background job has no result, so for it they raise JobError at once.
+    """
+
+    __slots__ = ()
+
+    owner: Client
+
+    # The base class has: handle, function, unique, background, server.
+
+    @property
+    def data(self) -> list[Any]:
+        """The parts of the job's data (WORK_DATA) that have come so far, decoded as the result is."""
+        return [self._decode(event.data, "data") for event in self.news if isinstance(event, JobData)]
+
+    @property
+    def warnings(self) -> list[bytes]:
+        """The warnings (WORK_WARNING) that have come so far."""
+        return [event.data for event in self.news if isinstance(event, JobWarning)]
+
+    @property
+    def progress(self) -> JobProgress | None:
+        """The progress (WORK_STATUS) that came last, or None."""
+        return next((event for event in reversed(self.news) if isinstance(event, JobProgress)), None)
+
+    def done(self) -> bool:
+        """Whether the job has ended, so that ``result()`` returns or raises at once."""
+        return self.ended
+
+    async def wait(self, timeout: float | None = None) -> bool:
+        """Wait, for so many seconds, until the job has ended; returns whether it has. None: no limit."""
+        try:
+            await self.owner._links.wait_for_job(self, lambda: self.ended, timeout)
+        except TimedOut:
+            return False
+        return True
+
+    async def result(self, timeout: float | None = None) -> Any:
+        """The job's result (WORK_COMPLETE), which is waited for, for so many seconds. None: no limit.
+
+        It is bytes unless the job was submitted with another encoding; EncodingError says that it cannot be
+        decoded. The parts that the worker sent before are not in it: see ``data``.
+        """
+        failure = await self.exception(timeout)
+        if failure is not None:
+            raise failure
+        return self._decode(self.outcome, "result")
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self.result().__await__()
+
+    async def exception(self, timeout: float | None = None) -> GearcoreError | None:
+        """What ``result`` would raise, or None for a job that ended well. Raises TimedOut as it does."""
+        if not self.ended:
+            await self.owner._links.wait_for_job(self, lambda: self.ended, timeout)
+        return self.failure
+
+    async def cancel(self, timeout: float | None = None) -> bool:
+        """Ask the server to drop the job; returns whether it could.
+
+        A queued job is not run then, and ends with JobFailed. Servers leave one alone that a worker runs
+        already, as far as the worker goes: gearmand forgets its clients. ``timeout``, in seconds, replaces
+        the client's for this call.
+        """
+        return not (self.ended and not self.background) and await self.owner._cancel(self, timeout)
+
+    async def status(self, timeout: float | None = None) -> JobStatus:
+        """Ask the job's server how it stands (GET_STATUS); ``timeout`` replaces the client's."""
+        return await self.owner._status_of(self, timeout)
+
+    async def events(self, timeout: float | None = None) -> AsyncIterator[JobEvent]:
+        """All data, warnings and progress, from the first on, as they come, until the job ends.
+
+        Ends by raising the reason when the job does not end with a result. ``timeout`` is in seconds, and
+        goes for the whole: TimedOut when the job has not ended then. None: no limit.
+        """
+        clock = asyncio.get_running_loop().time
+        end = None if timeout is None else clock() + timeout
+        seen = 0
+
+        def news() -> bool:
+            return self.ended or len(self.news) > seen
+
+        while seen < len(self.news) or not self.ended:
+            await self.owner._links.wait_for_job(self, news, None if end is None else end - clock())
+            for event in self.news[seen:]:
+                seen += 1
+                yield event
+        if self.failure is not None:
+            raise self.failure
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        """The parts of the job's data (WORK_DATA) as they come, decoded like the result: see ``events``."""
+        async for event in self.events():
+            if isinstance(event, JobData):
+                yield self._decode(event.data, "data")
+
+    def add_done_callback(self, callback: Callable[[Job], object]) -> None:
+        """Call this with the job once it has ended, or at once if it has.
+
+        It is called in the event loop, and must not wait. What it raises is logged to ``gearcore.client``.
+        """
+        news_of(self).add_for_end(self, callback)
+
+    def add_event_callback(self, callback: Callable[[Job, JobEvent], object]) -> None:
+        """Call this with the job and each data, warning and progress, from the first on.
+
+        For the rest see ``add_done_callback``.
+        """
+        news_of(self).add_for_events(self, callback)
+
+    def __repr__(self) -> str:
+        state = "pending" if not self.ended else "failed" if self.failure else "complete"
+        return f"<Job {self.handle} {self.function!r} {'background' if self.background else state}>"
+
+    def _decode(self, data: bytes, what: str) -> Any:
+        return data if self.encoding is None else self.encoding.unpack(data, what)
