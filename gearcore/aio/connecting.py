@@ -49,8 +49,11 @@ async def connect(
                 return await _connect(loop, make_protocol, address, family, sockaddr, tls)
         except TimeoutError:
             error = TimeoutError(errno.ETIMEDOUT, f"no answer within {round(share, 2):g} s")
-        except OSError as reason:
+        except ssl.SSLError as reason:
             error = reason
+        except OSError as reason:
+            # asyncio has words of its own, which name the address once more.
+            error = OSError(reason.errno, os.strerror(reason.errno)) if reason.errno else reason
     raise ServerUnavailable(f"no connection to {address}: {explain(error)}") from error
 
 

@@ -162,9 +162,10 @@ class Links:
         request.watcher = lambda request: _wake(answered) if request.answered else None
         link.session.ask(request)
         link.flush()
+        asked = self.loop.time()
         try:
             if not await self._wait(answered, begun + seconds):
-                raise self._unanswered(request, begun, seconds)
+                raise self._unanswered(request, asked, seconds)
         except BaseException:
             request.abandoned = True
             raise
@@ -312,12 +313,12 @@ class Links:
                 timer.cancel()
         return True
 
-    def _unanswered(self, request: Request, begun: float, seconds: float) -> TimedOut:
+    def _unanswered(self, request: Request, asked: float, seconds: float) -> TimedOut:
         request.abandoned = True
         session = request.session
         if session is None:
             return TimedOut(f"waited {seconds:g} s for {request.what} from {self.name}")
-        if session.link.heard < begun:
+        if session.link.heard < asked:
             self._fleet.silent(session.link.place)
         return TimedOut(f"waited {seconds:g} s for {request.what} from {session.server}")
 
