@@ -24,16 +24,15 @@ WRITE: Final = getattr(select, "POLLOUT", 4)
 class Deadline:
     """When a call gives up. One deadline goes for all that the call waits for.
 
-    ``seconds`` from now, which was ``begun``, or never for None. What is below 0 is as 0: do what can be done
+    ``seconds`` from now, or never for None. What is below 0 is as 0: do what can be done
     without waiting.
     """
 
-    __slots__ = ("_end", "begun", "seconds")
+    __slots__ = ("_end", "seconds")
 
     def __init__(self, seconds: float | None) -> None:
-        self.begun = time.monotonic()
         self.seconds = math.inf if seconds is None else max(seconds, 0.0)
-        self._end = self.begun + self.seconds
+        self._end = time.monotonic() + self.seconds
 
     def remaining(self) -> float:
         """Seconds that are left, no less than 0 and no more than a day."""

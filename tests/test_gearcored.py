@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
+from authority import Authority
 from commands import (
     OUR_VERSION,
     PATIENCE,
@@ -29,7 +30,6 @@ from commands import (
 )
 from fake_server import Peer, free_port
 from peers import missing_peer, needs
-from test_tls import Authority
 
 from gearcore._codec import pack_request
 from gearcore.cli import gearcored, process

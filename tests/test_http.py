@@ -13,10 +13,10 @@ import time
 from contextlib import closing, contextmanager, suppress
 
 import pytest
+from authority import Authority
 from fake_server import PATIENCE, Peer, free_port
 from loops import LOOPS
 from peers import gearmand_path
-from test_tls import Authority
 
 from gearcore._codec import pack_request
 from gearcore.errors import CannotListen

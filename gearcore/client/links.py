@@ -14,7 +14,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from copy import copy
-from typing import Any, Final
+from typing import Any
 
 from gearcore._blocking import Connection, Deadline, Waker, Watch
 from gearcore.address import ServerAddress
@@ -25,9 +25,6 @@ from gearcore.session.fleet import Fleet, Place, State
 from gearcore.session.requests import Request
 
 __all__ = ["Links"]
-
-_FRESH: Final = 0.001
-"""Seconds for which a connection that was heard of counts as one that is still there."""
 
 
 class Link:
@@ -321,7 +318,7 @@ class Links:
     def _is_there(self, link: Link, deadline: Deadline) -> bool:
         # The connection may have ended while nobody looked. Now is the time to notice: once the request is
         # sent there is no telling whether the server took it.
-        if not self._led and deadline.begun - link.heard > _FRESH:
+        if not self._led and link.connection.ready:
             while link.place.session is link.session and self._receive(link) and not deadline.expired:
                 pass
         return link.place.session is link.session
