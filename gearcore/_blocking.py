@@ -5,6 +5,7 @@ It moves bytes and waits; what the bytes mean is the session's affair.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import socket
 import ssl
@@ -132,6 +133,11 @@ class Connection:
             self._watch = Watch(self._waker)
             self._watch.add(self)
         self._watch.wait(deadline)
+
+    def shut_down(self) -> None:
+        """End the connection for every process that has it."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection. What is unsent is dropped."""

@@ -1,11 +1,20 @@
 """The worker's session: bytes in, state out, no socket."""
 
+import math
+
 import pytest
 
 from gearcore._codec import Parser, pack_response
 from gearcore.errors import BadMagic, ProtocolError, ServerError
 from gearcore.protocol import PacketType as P
-from gearcore.session.worker import TRANSITIONS, Assignment, WorkerEvent, WorkerSession, WorkerState
+from gearcore.session.worker import (
+    TRANSITIONS,
+    Assignment,
+    Submitted,
+    WorkerEvent,
+    WorkerSession,
+    WorkerState,
+)
 
 GRAB = (P.GRAB_JOB_ALL,)
 SLEEP = (P.PRE_SLEEP,)
@@ -17,6 +26,7 @@ def session():
     """One that has grabbed."""
     session = WorkerSession("job.example:4730", [b"f"])
     session.start()
+    session.grab()
     session.data_to_send()
     return session
 
@@ -33,22 +43,25 @@ def assign(session, handle=b"H:1"):
     receive(session, (P.JOB_ASSIGN_UNIQ, handle, b"f", b"", b"x"))
 
 
-def test_start_says_all_in_one_write():
+def test_start_says_who_it_is_and_what_it_can_do():
     session = WorkerSession("s", [b"first", b"second"], b"me")
     assert sent(session) == []
     session.start()
-    assert session.state is WorkerState.GRABBING
-    assert sent(session) == [(P.SET_CLIENT_ID, b"me"), (P.CAN_DO, b"second"), (P.CAN_DO, b"first"), GRAB]
+    assert session.state is WorkerState.AWAKE
+    assert sent(session) == [(P.SET_CLIENT_ID, b"me"), (P.CAN_DO, b"second"), (P.CAN_DO, b"first")]
 
 
 def test_no_job_sleep_and_wake(session):
     assert not session.answered
+    assert session.expects
     assert receive(session, (P.NO_JOB,)) == []
     assert session.answered
+    assert not session.expects
     assert session.state is WorkerState.SLEEPING
     assert sent(session) == [SLEEP]
     receive(session, (P.NOOP,))
-    assert session.state is WorkerState.GRABBING
+    assert session.state is WorkerState.AWAKE
+    session.grab()
     assert sent(session) == [GRAB]
 
 
@@ -56,10 +69,11 @@ def test_a_sleep_that_is_too_long(session):
     receive(session, (P.NO_JOB,))
     sent(session)
     session.oversleep()
+    session.grab()
     assert sent(session) == [GRAB]
     # The NOOP may have been on its way.
     receive(session, (P.NOOP,), (P.JOB_ASSIGN, b"H:1", b"f", b""))
-    assert session.state is WorkerState.WORKING
+    assert session.in_hand == 1
     assert sent(session) == []
 
 
@@ -73,15 +87,55 @@ def test_a_sleep_that_is_too_long(session):
 )
 def test_all_forms_of_assignment(session, packet, assignment):
     assert receive(session, packet) == [assignment]
-    assert session.state is WorkerState.WORKING
+    assert (session.in_hand, session.grabs, session.in_use) == (1, 0, 1)
     assert sent(session) == []
+
+
+def test_several_jobs_in_hand(session):
+    session.grab(2)
+    assert sent(session) == [GRAB, GRAB]
+    assert session.in_use == 3
+    assign(session, b"H:1")
+    assign(session, b"H:2")
+    session.complete(b"H:2", b"r")
+    assert sent(session) == [(P.WORK_COMPLETE, b"H:2", b"r")]
+    receive(session, (P.NO_JOB,))
+    assert session.state is WorkerState.SLEEPING  # with a job in hand
+    session.complete(b"H:1", b"r")
+    assert sent(session) == [SLEEP, (P.WORK_COMPLETE, b"H:1", b"r")]
+
+
+def test_it_sleeps_only_when_no_grab_is_on_its_way(session):
+    session.grab()
+    sent(session)
+    receive(session, (P.NO_JOB,))
+    assert session.state is WorkerState.AWAKE
+    assert sent(session) == []
+    assign(session)
+    assert session.state is WorkerState.AWAKE
+
+
+def test_who_wakes_tries_one_grab_first_and_more_with_every_job():
+    session = WorkerSession("s", [b"f"])
+    assert session.wanted == 0
+    session.start()
+    for number in range(1, 6):
+        assert session.wanted == number
+        session.grab()
+        assign(session, b"H:%d" % number)
+    session.grab(2)
+    assert session.wanted == 4
+    receive(session, (P.NO_JOB,))
+    assert session.wanted == 0
+    receive(session, (P.NO_JOB,), (P.NOOP,))
+    assert session.wanted == 1
 
 
 def test_updates_while_working(session):
     assign(session)
-    session.send_data(b"H:1", b"a\0b")
-    session.send_warning(b"H:1", bytearray(b"w"))
-    session.send_status(b"H:1", 1, 2)
+    session.update(P.WORK_DATA, b"H:1", b"a\0b")
+    session.update(P.WORK_WARNING, b"H:1", bytearray(b"w"))
+    session.update(P.WORK_STATUS, b"H:1", b"1", b"2")
     assert sent(session) == [
         (P.WORK_DATA, b"H:1", b"a\0b"),
         (P.WORK_WARNING, b"H:1", b"w"),
@@ -95,17 +149,17 @@ def test_updates_while_working(session):
         (lambda s: s.complete(b"H:1", b"r"), (P.WORK_COMPLETE, b"H:1", b"r")),
         (lambda s: s.fail(b"H:1"), (P.WORK_FAIL, b"H:1")),
         (lambda s: s.raised(b"H:1", b"E: x"), (P.WORK_EXCEPTION, b"H:1", b"E: x")),
+        (lambda s: s.give_back(b"H:1"), None),
     ],
 )
-def test_the_end_of_a_job_grabs_the_next_in_the_same_write(session, end, packet):
+def test_a_job_ends_once(session, end, packet):
     assign(session)
     end(session)
-    assert sent(session) == [packet, GRAB]
-    assert session.state is WorkerState.GRABBING
+    assert sent(session) == ([] if packet is None else [packet])
     with pytest.raises(ValueError, match="H:1 has ended"):
         end(session)
     with pytest.raises(ValueError, match="H:1 has ended"):
-        session.send_data(b"H:1", b"late")
+        session.update(P.WORK_DATA, b"H:1", b"late")
     assert sent(session) == []
 
 
@@ -115,7 +169,43 @@ def test_a_result_that_is_not_bytes_leaves_the_job_in_hand(session, result):
     with pytest.raises(TypeError, match="bytes-like"):
         session.complete(b"H:1", result)
     session.fail(b"H:1")
-    assert sent(session) == [(P.WORK_FAIL, b"H:1"), GRAB]
+    assert sent(session) == [(P.WORK_FAIL, b"H:1")]
+
+
+def test_a_submission_by_the_way(session):
+    assign(session)
+    session.submit("first", P.SUBMIT_JOB_BG, b"f", b"", b"w")
+    session.submit("second", P.SUBMIT_JOB_EPOCH, b"f", b"", b"1", b"w")
+    session.grab()
+    assert sent(session) == [
+        (P.SUBMIT_JOB_BG, b"f", b"", b"w"),
+        (P.SUBMIT_JOB_EPOCH, b"f", b"", b"1", b"w"),
+        GRAB,
+    ]
+    first, complaint, second = receive(
+        session,
+        (P.JOB_CREATED, b"H:2"),
+        (P.ERROR, b"JOB_NOT_FOUND", b"of a job before"),
+        (P.ERROR, b"QUEUE_ERROR", b"Job queue is full"),
+    )
+    assert first == Submitted("first", None)
+    assert complaint.code == "JOB_NOT_FOUND"
+    assert second.token == "second"
+    assert second.error.code == "QUEUE_ERROR"
+    assert session.grabs == 1
+
+
+def test_an_alarm_wakes_a_sleeper(session):
+    assert session.due == math.inf
+    session.delay(20)
+    session.delay(10)
+    assert session.due == 10
+    receive(session, (P.NO_JOB,))
+    session.alarm()
+    assert session.state is WorkerState.AWAKE
+    assert session.due == 20
+    session.alarm()
+    assert session.state is WorkerState.AWAKE
 
 
 def test_stop_while_asleep(session):
@@ -145,10 +235,21 @@ def test_stop_lets_the_job_end(session, stop_first):
     assign(session)
     if not stop_first:
         session.stop()
-    assert session.state is WorkerState.LAST_JOB
+    assert session.state is WorkerState.LEAVING
+    assert session.wanted == 0
     session.complete(b"H:1", b"r")
     assert session.state is WorkerState.STOPPED
     assert sent(session) == [(P.WORK_COMPLETE, b"H:1", b"r"), LEAVE]
+
+
+def test_stop_waits_for_what_was_submitted(session):
+    assign(session)
+    session.submit("token", P.SUBMIT_JOB_BG, b"f", b"", b"w")
+    session.give_back(b"H:1")
+    session.stop()
+    assert session.state is WorkerState.LEAVING
+    receive(session, (P.JOB_CREATED, b"H:2"))
+    assert session.state is WorkerState.STOPPED
 
 
 def test_stop_before_the_start():
@@ -161,12 +262,13 @@ def test_stop_before_the_start():
 def test_a_complaint_about_a_job_is_no_answer_to_the_grab(session):
     assign(session)
     session.complete(b"H:1", b"")
+    session.grab()
     [complaint] = receive(session, (P.ERROR, b"JOB_NOT_FOUND", b"no such job"))
     assert isinstance(complaint, ServerError)
     assert complaint.code == "JOB_NOT_FOUND"
-    assert session.state is WorkerState.GRABBING
+    assert session.grabs == 1
     assign(session, b"H:2")
-    assert session.state is WorkerState.WORKING
+    assert session.in_hand == 1
 
 
 @pytest.mark.parametrize("stop", [True, False])
@@ -184,6 +286,7 @@ def test_a_refused_grab_is_raised(session, stop):
         (b"220 mail.example ESMTP\r\n", BadMagic),
         (pack_response(P.NO_JOB) + pack_response(P.NO_JOB), ProtocolError),
         (pack_response(P.NO_JOB) + pack_response(P.JOB_ASSIGN, b"H:1", b"f", b""), ProtocolError),
+        (pack_response(P.NO_JOB) + pack_response(P.JOB_ASSIGN_ALL, *[b"H:1"] * 5), ProtocolError),
         (pack_response(P.JOB_CREATED, b"H:1"), ProtocolError),
     ],
 )
