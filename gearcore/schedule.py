@@ -94,7 +94,7 @@ class Cron:
 
     def __init__(self, expression: str) -> None:
         self._expression = expression
-        fields = SHORTHANDS.get(expression.strip(), expression).lower().split()
+        fields = SHORTHANDS.get(expression.strip().lower(), expression).lower().split()
         if len(fields) != 5:
             raise self._bad(f"it has {len(fields)} fields instead of 5")
         self._minutes = self._parse(fields[0], 0, 59)

@@ -1,5 +1,6 @@
 """Job servers to test against, and workers that run beside a test."""
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -134,7 +135,7 @@ def no_hang() -> Iterator[None]:
 
 
 class WorkerThread:
-    """A worker that runs beside a test until the end of a ``with`` statement."""
+    """A worker that runs beside a test until the end of a ``with`` statement, in an event loop if need be."""
 
     def __init__(self, worker: Worker, max_jobs: int | None = None) -> None:
         self.worker = worker
@@ -144,7 +145,9 @@ class WorkerThread:
 
     def _run(self) -> None:
         try:
-            self.worker.run(max_jobs=self._max_jobs)
+            running = self.worker.run(max_jobs=self._max_jobs)
+            if running is not None:
+                asyncio.run(running)
         except BaseException as error:
             self.error = error
 

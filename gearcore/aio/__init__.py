@@ -2,5 +2,7 @@
 
 from gearcore.aio.client import Client
 from gearcore.aio.job import Job
+from gearcore.aio.worker import Worker
+from gearcore.aio.worker_job import WorkerJob
 
-__all__ = ["Client", "Job"]
+__all__ = ["Client", "Job", "Worker", "WorkerJob"]

@@ -80,6 +80,9 @@ TRANSITIONS: Final[dict[tuple[WorkerState, WorkerEvent], tuple[WorkerState, tupl
     **{(state, _E.NOOP): (state, ()) for state in _S if state not in (_S.IDLE, _S.SLEEPING)},
 }
 
+_BEHIND: Final = 1.1
+"""Seconds that gearmand's clock, which it looks at once a second, may be behind."""
+
 _GRAB: Final = pack_request(PacketType.GRAB_JOB_ALL)
 
 # Plain numbers: what a packet's type is compared with for every job.
@@ -269,9 +272,10 @@ class WorkerSession:
     def delay(self, unix_time: float) -> None:
         """Have the session wake at that time, since a delayed job is due that it has submitted.
 
-        gearmand 1.1 wakes nobody for it.
+        gearmand 1.1 wakes nobody for it. Its clock may be behind by a second, so it is asked twice.
         """
         heapq.heappush(self._delayed, unix_time)
+        heapq.heappush(self._delayed, unix_time + _BEHIND)
 
     @property
     def due(self) -> float:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-import ssl
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gearcore._blocking import Connection, Deadline, Waker, Watch
-from gearcore.address import ServerAddress
 from gearcore.errors import GearcoreError
 from gearcore.protocol import PacketType
-from gearcore.session.crew import Crew, Lane
+from gearcore.session.crew import Crew
 from gearcore.session.worker import Assignment, Submitted, WorkerNews, WorkerSession, WorkerState
 from gearcore.worker.endings import Completed, Outcome, Raised, describe, end, settle
 from gearcore.worker.executor import Executor
@@ -23,31 +21,11 @@ from gearcore.worker.job import WorkerJob
 from gearcore.worker.links import Attempt, Link, Target
 from gearcore.worker.periodic import Scheduler
 from gearcore.worker.running import name
+from gearcore.worker.settings import Settings, make_lanes
 
-__all__ = ["Engine", "Settings", "make_lanes"]
+__all__ = ["Engine"]
 
 log = logging.getLogger("gearcore.worker")
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a worker was made with, as far as its engine needs it."""
-
-    servers: tuple[ServerAddress, ...]
-    client_id: bytes | None
-    timeout: float
-    connect_timeout: float
-    tls: ssl.SSLContext | None
-    prefetch: int
-    grace: float
-    namespace_size: int
-
-
-def make_lanes(functions: Mapping[bytes, Function]) -> list[Lane]:
-    """Functions with a limit of their own get lanes of their own; the others share one."""
-    shared = tuple(f.name for f in functions.values() if f.concurrency is None)
-    limited = [Lane((f.name,), f.concurrency) for f in functions.values() if f.concurrency is not None]
-    return ([Lane(shared)] if shared else []) + limited
 
 
 class Engine:
@@ -122,6 +100,7 @@ class Engine:
                 end(link.session, job, Raised(describe(error)), time.time())
         else:
             end(link.session, job, outcome, time.time())
+            self.wake()  # the session may have an alarm to be heard
         if self.stopping:
             self.wake()
 

@@ -8,7 +8,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from gearcore.errors import TimedOut
@@ -24,7 +24,7 @@ __all__ = ["RUN_ERRORS", "Runner", "checked", "limit", "name", "timed_out"]
 
 log = logging.getLogger("gearcore.worker")
 
-RUN_ERRORS = (Exception, SystemExit)
+RUN_ERRORS = (Exception, SystemExit, asyncio.CancelledError)
 """What a function may raise without harm to the worker. KeyboardInterrupt is for the worker itself."""
 
 Reduce = Callable[[WorkerJob, Function], Any]
@@ -145,11 +145,11 @@ class Runner:
         return runner.run(coroutine if timeout is None else limit(coroutine, timeout))
 
 
-async def limit(coroutine: Coroutine[Any, Any, Any], seconds: float) -> Any:
+async def limit(call: Awaitable[Any], seconds: float) -> Any:
     """Await something for so many seconds. Raises TimedOut, after it has been cancelled."""
     try:
         async with asyncio.timeout(seconds) as scope:
-            return await coroutine
+            return await call
     except TimeoutError as error:
         if scope.expired():
             raise timed_out(seconds) from error

@@ -12,9 +12,9 @@ from gearcore.address import Servers, parse_servers
 from gearcore.client import Client
 from gearcore.encoding import Encoding
 from gearcore.session.arguments import decode_name
-from gearcore.tls import ClientTls, client_context
+from gearcore.tls import ClientTls
 from gearcore.worker.child import make_enough, serve
-from gearcore.worker.engine import Engine, Settings
+from gearcore.worker.engine import Engine
 from gearcore.worker.executor import Executor
 from gearcore.worker.functions import Registry
 from gearcore.worker.inline import Inline
@@ -22,6 +22,7 @@ from gearcore.worker.periodic import Scheduler
 from gearcore.worker.processes import Processes
 from gearcore.worker.reduce import Reducer
 from gearcore.worker.running import Runner
+from gearcore.worker.settings import make_settings
 from gearcore.worker.signals import Halt, StopSignals
 from gearcore.worker.threads import Threads
 
@@ -70,25 +71,21 @@ class Worker(Registry):
         grace: float = 30.0,
     ) -> None:
         super().__init__(namespace=namespace, encoding=encoding)
-        if client_id is not None and (" " in client_id or not client_id.isprintable()):
-            raise ValueError(f"client_id {client_id!r} has a space or a character that cannot be shown")
         if threads is not None and processes is not None:
             raise ValueError("a worker has threads or processes, not both")
-        self._settings = Settings(
+        self._settings = make_settings(
             parse_servers(servers),
-            None if client_id is None else client_id.encode(),
-            timeout,
-            connect_timeout,
-            client_context(tls),
-            prefetch,
-            grace,
-            len(self._namespace),
+            client_id=client_id,
+            timeout=timeout,
+            connect_timeout=connect_timeout,
+            tls=tls,
+            prefetch=prefetch,
+            grace=grace,
+            namespace=self._namespace,
         )
         for what, number in (("threads", threads), ("processes", processes)):
             if number is not None and number < 1:
                 raise ValueError(f"{what} must be at least 1, and is {number}")
-        if prefetch < 0:
-            raise ValueError(f"prefetch must be at least 0, and is {prefetch}")
         self._threads = threads
         self._processes = processes
         self._process_limits = (max_jobs_per_process, max_memory_per_process)
