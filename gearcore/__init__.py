@@ -20,7 +20,7 @@ from gearcore.protocol import Priority
 from gearcore.server import Keepalive, Limits, Server
 from gearcore.session.events import JobData, JobEvent, JobProgress, JobStatus, JobWarning
 from gearcore.tls import ClientTls
-from gearcore.worker import Worker, WorkerJob
+from gearcore.worker import DeadLetter, Retry, Worker, WorkerJob
 
 __all__ = [
     "__version__",
@@ -35,6 +35,8 @@ __all__ = [
     "JobWarning",
     "Priority",
     # worker
+    "DeadLetter",
+    "Retry",
     "Worker",
     "WorkerJob",
     # client and worker

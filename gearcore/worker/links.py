@@ -142,6 +142,7 @@ class Link:
                 self._stuck = None
             elif self._stuck is None:
                 self._stuck = self._since + self._timeout
+                self._wake()  # whoever waits does not wait for room yet
 
     def receive(self) -> None:
         """Take what the server has sent."""
