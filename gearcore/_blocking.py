@@ -36,6 +36,7 @@ class Connection:
     def __init__(self, address: ServerAddress, sock: socket.socket, waker: Waker) -> None:
         self.address = address
         self._socket = sock
+        self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
         self._unsent: deque[memoryview] = deque()
         self._buffer = memoryview(bytearray(_RECEIVE_SIZE))
         # Of TLS, which at times must read before it can send: room in the socket is no help then.
@@ -125,7 +126,7 @@ class Connection:
     @property
     def readable(self) -> bool:
         """Whether TLS has taken bytes off the socket already that ``receive`` will give."""
-        return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
+        return self._tls is not None and self._tls.pending() > 0
 
     def wait(self, deadline: Deadline) -> None:
         """Wait until there is something to receive, or room for what is unsent, or a wake, or it is time."""
@@ -185,13 +186,17 @@ class Watch:
         """Wait until one of the connections has something to receive, or room for what it has not sent, or
         has ended; or for a wake, or until it is time. Returns the connections that are ready.
         """
-        seconds = deadline.remaining()
-        ready = []
+        return self.wait_seconds(deadline.remaining())
+
+    def wait_seconds(self, seconds: float) -> list[Connection]:
+        """The same, for so many seconds."""
+        ready: list[Connection] = []
         for number, connection in self._connections.items():
-            if connection.interest != self._interest[number]:
-                self._interest[number] = connection.interest
-                self._poll.modify(number, connection.interest)
-            if connection.readable:
+            interest = connection.interest if connection._unsent else READ
+            if interest != self._interest[number]:
+                self._interest[number] = interest
+                self._poll.modify(number, interest)
+            if connection._tls is not None and connection.readable:
                 ready.append(connection)
         for number, _ in self._poll.poll(0 if ready else math.ceil(seconds * 1000)):
             found = self._connections.get(number)

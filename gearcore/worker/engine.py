@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from gearcore._blocking import Connection, Deadline, Waker, Watch
+from gearcore._blocking import Connection, Waker, Watch
 from gearcore.errors import GearcoreError
 from gearcore.protocol import PacketType
 from gearcore.session.crew import Crew
@@ -166,7 +166,7 @@ class Engine:
     def _wait(self, until: float) -> list[Connection]:
         self.lock.release()
         try:
-            return self._watch.wait(Deadline(until - time.monotonic()))
+            return self._watch.wait_seconds(max(until - time.monotonic(), 0.0))
         finally:
             self.lock.acquire()
 

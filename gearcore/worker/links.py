@@ -146,15 +146,16 @@ class Link:
 
     def receive(self) -> None:
         """Take what the server has sent."""
+        connection, session = self.connection, self.session
         try:
-            while data := self.connection.receive():
+            while data := connection.receive():
                 self._since = time.monotonic()
-                news = self.session.receive(data)
+                news = session.receive(data)
                 if news:
                     self._take(self, news)
-                if self.session.state is WorkerState.STOPPED:
+                if session.state is WorkerState.STOPPED:
                     self._wake()
-                if not self.connection.readable:
+                if not connection.readable:
                     break
         except GearcoreError as error:
             self._break(error)
