@@ -1,6 +1,7 @@
 """Gearman for Python: a job server, a client and a worker, with a hot path compiled by Cython."""
 
 from gearcore._version import __version__
+from gearcore.admin import AdminClient
 from gearcore.client import Client, Job, Submission
 from gearcore.encoding import Encoding
 from gearcore.errors import (
@@ -18,6 +19,7 @@ from gearcore.errors import (
 )
 from gearcore.protocol import Priority
 from gearcore.server import Keepalive, Limits, Server
+from gearcore.session.answers import FunctionQueues, FunctionStatus, ListedJob, PeerStatus
 from gearcore.session.events import JobData, JobEvent, JobProgress, JobStatus, JobWarning
 from gearcore.tls import ClientTls
 from gearcore.worker import DeadLetter, Retry, Worker, WorkerJob
@@ -46,6 +48,12 @@ __all__ = [
     "Keepalive",
     "Limits",
     "Server",
+    # admin client
+    "AdminClient",
+    "FunctionQueues",
+    "FunctionStatus",
+    "ListedJob",
+    "PeerStatus",
     # errors
     "CannotListen",
     "ConnectionLost",

@@ -99,7 +99,7 @@ class ServerError(GearcoreError):
     """
 
     def __init__(self, code: str, text: str, context: str = "") -> None:
-        super().__init__(f"{code}: {text}" + (f" ({context})" if context else ""))
+        super().__init__((f"{code}: {text}" if text else code) + (f" ({context})" if context else ""))
         self.code = code
         self.text = text
 
