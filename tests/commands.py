@@ -1,6 +1,7 @@
 """The commands as processes of their own: what tests of their output, their ports and their end share."""
 
 import os
+import pty
 import re
 import signal
 import socket
@@ -25,8 +26,8 @@ def run(program: str, *arguments: str, **options) -> subprocess.CompletedProcess
 
 
 @contextmanager
-def running(program: str, *arguments: str, **options):
-    """A command that goes on until it is told to end."""
+def running(program: str, *arguments: str, patience: float = PATIENCE, **options):
+    """A command that goes on until it is told to end, or for so many seconds."""
     process = subprocess.Popen(
         [SCRIPTS / program, *arguments],
         stdout=subprocess.PIPE,
@@ -34,7 +35,7 @@ def running(program: str, *arguments: str, **options):
         text=True,
         **options,
     )
-    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog = threading.Timer(patience, process.kill)
     watchdog.start()
     try:
         yield process
@@ -42,6 +43,44 @@ def running(program: str, *arguments: str, **options):
         watchdog.cancel()
         process.kill()
         process.communicate()
+
+
+def on_a_terminal(
+    program: str, *arguments: str, keys: bytes = b"", until: str = "", when=None, any_status=False
+) -> str:
+    """What a command prints on a terminal of its own, until it ends; well, if ``any_status`` will not do.
+
+    The keys are pressed once it has printed a certain text, and ``when`` has what to call upon others.
+    """
+    ours, theirs = pty.openpty()
+    path = f"{SCRIPTS}:{os.environ['PATH']}"
+    process = subprocess.Popen(
+        # It must be the terminal of its session for a Ctrl-C to be one.
+        ["setsid", "--ctty", "--wait", program, *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=os.environ | {"PATH": path},
+    )
+    os.close(theirs)
+    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog.start()
+    calls = dict(when or {})
+    if keys:
+        calls[until] = lambda: os.write(ours, keys)
+    printed = b""
+    try:
+        while part := os.read(ours, 65536):
+            printed += part
+            for text in [text for text in calls if text.encode() in printed]:
+                calls.pop(text)()
+    except OSError:
+        pass  # how Linux tells that the other end has closed
+    finally:
+        watchdog.cancel()
+        os.close(ours)
+    assert process.wait() == 0 or any_status, printed
+    return printed.decode().replace("\r\n", "\n")
 
 
 @contextmanager

@@ -269,12 +269,13 @@ class TestSubmit:
             with running("gearcore", "submit", "--server", address, "ping", "foo") as process:
                 connection, _ = other.accept()
                 with connection:
-                    assert connection.makefile("rb").readline() == b"status\n"
+                    assert connection.recv(100).startswith(b"status\r\n")
                     connection.sendall(answer)
                 _, complaint = process.communicate()
         assert process.returncode == 1
         assert complaint == (
-            f"gearcore: {address} did not answer the admin command 'status': the connection ended\n"
+            f"gearcore: the connection to {address} ended: the server closed it; "
+            "the answer to 'status' had not come\n"
         )
 
     def test_a_bad_address_is_one_line(self):

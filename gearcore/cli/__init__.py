@@ -10,9 +10,15 @@ import click
 from gearcore._version import __version__
 from gearcore.cli._common import one_line_errors
 from gearcore.cli.bench import bench
+from gearcore.cli.completion import completion
 from gearcore.cli.demo import demo
+from gearcore.cli.listings import info, jobs, status, workers
+from gearcore.cli.manage import cancel, create_function, drop_function, maxqueue, shutdown
+from gearcore.cli.ping import ping
 from gearcore.cli.server import server
 from gearcore.cli.submit import submit
+from gearcore.cli.top import top
+from gearcore.cli.worker import worker
 
 __all__ = ["gearcore", "main"]
 
@@ -20,13 +26,29 @@ __all__ = ["gearcore", "main"]
 @click.group(no_args_is_help=False)
 @click.version_option(__version__, prog_name="gearcore", message="%(prog)s %(version)s")
 def gearcore() -> None:
-    """Run a Gearman job server, and send jobs to one."""
+    """Run a Gearman job server, send jobs to one, work for it, and look after it."""
 
 
-gearcore.add_command(server)
-gearcore.add_command(demo)
-gearcore.add_command(submit)
-gearcore.add_command(bench)
+for command in (
+    server,
+    demo,
+    submit,
+    worker,
+    bench,
+    status,
+    workers,
+    jobs,
+    info,
+    ping,
+    cancel,
+    maxqueue,
+    create_function,
+    drop_function,
+    shutdown,
+    top,
+    completion,
+):
+    gearcore.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

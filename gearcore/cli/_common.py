@@ -12,7 +12,7 @@ import click
 from gearcore.errors import GearcoreError
 from gearcore.protocol import DEFAULT_PORT
 
-__all__ = ["DEFAULT_HOST", "LOG_FORMAT", "one_line_errors", "port_option", "quit_with"]
+__all__ = ["DEFAULT_HOST", "LOG_FORMAT", "complain", "one_line_errors", "port_option", "quit_with", "visible"]
 
 DEFAULT_HOST = "127.0.0.1"
 """Where a server listens unless it is told: other machines do not reach it by accident."""
@@ -29,9 +29,19 @@ port_option = click.option(
 )
 
 
+def complain(program: str, message: str) -> None:
+    """Print one line on stderr."""
+    print(f"{program}: {visible(' '.join(message.split()))}", file=sys.stderr)
+
+
+def visible(text: str) -> str:
+    """A text for the terminal, which what a stranger named a function must not command."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def quit_with(program: str, message: str, status: int) -> NoReturn:
     """End the program with one line on stderr."""
-    print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
+    complain(program, message)
     sys.exit(status)
 
 

@@ -16,7 +16,7 @@ import click
 
 from gearcore._blocking import Connection, Deadline, Waker
 from gearcore.address import Address
-from gearcore.cli.submit import read_address
+from gearcore.cli._servers import read_address
 from gearcore.client import Client
 from gearcore.codec import Packet, Parser, pack_request
 from gearcore.errors import GearcoreError, ProtocolError, ServerError, TimedOut

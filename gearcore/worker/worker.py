@@ -71,8 +71,6 @@ class Worker(Registry):
         grace: float = 30.0,
     ) -> None:
         super().__init__(namespace=namespace, encoding=encoding)
-        if threads is not None and processes is not None:
-            raise ValueError("a worker has threads or processes, not both")
         self._settings = make_settings(
             parse_servers(servers),
             client_id=client_id,
@@ -83,15 +81,24 @@ class Worker(Registry):
             grace=grace,
             namespace=self._namespace,
         )
+        self.set_concurrency(threads=threads, processes=processes)
+        self._process_limits = (max_jobs_per_process, max_memory_per_process)
+        self._stopping = False
+        self._stopped = threading.Event()
+        self._engine: Engine | None = None
+
+    def set_concurrency(self, *, threads: int | None = None, processes: int | None = None) -> None:
+        """Have the next ``run`` use so many threads or processes, whatever the worker was made with.
+
+        Raises ValueError for both, or for less than one.
+        """
+        if threads is not None and processes is not None:
+            raise ValueError("a worker has threads or processes, not both")
         for what, number in (("threads", threads), ("processes", processes)):
             if number is not None and number < 1:
                 raise ValueError(f"{what} must be at least 1, and is {number}")
         self._threads = threads
         self._processes = processes
-        self._process_limits = (max_jobs_per_process, max_memory_per_process)
-        self._stopping = False
-        self._stopped = threading.Event()
-        self._engine: Engine | None = None
 
     def run(self, *, max_jobs: int | None = None, install_signals: bool = False) -> None:
         """Work until ``stop()`` is called, or ``max_jobs`` jobs have ended, in whatever way.
