@@ -3,7 +3,7 @@
 A driver makes one `Connection` for each peer, hands it what it reads and the time, and after each turn of
 its event loop writes the output of the connections that `Broker.drain` names. The structures are in
 `_state.pxd`, what each packet does in `_client_packets.pxd` and `_worker_packets.pxd`, a job's way through its
-states in `_transitions.pxd`, the queues and who is woken in `_functions.pxd`.
+states in `_transitions.pxd`, whose turn it is in `_turns.pxd`, and who is woken in `_sleepers.pxd`.
 """
 
 import os as _os
@@ -22,7 +22,6 @@ cimport cython
 from gearcore._blocks cimport LARGE, block_of_buffer, block_release
 from gearcore._buffer cimport Buffer, buffer_append, buffer_clear, buffer_reserve
 from gearcore._functions cimport (
-    ability_at,
     count_jobs,
     destroy_function,
     find_function,
@@ -43,6 +42,7 @@ from gearcore._client_packets cimport (
 from gearcore._heap cimport heap_free
 from gearcore._jobs cimport find_job, parse_handle
 from gearcore._memory cimport charge, discharge
+from gearcore._offers cimport ability_at
 from gearcore._packets cimport Handler, Packet, refuse
 from gearcore._peers cimport (
     create_peer,

@@ -4,9 +4,9 @@ from libc.stdlib cimport calloc, free
 
 from gearcore._agenda cimport agenda_free
 from gearcore._buffer cimport buffer_free
-from gearcore._functions cimport ability_at, find_ability, remove_abilities
 from gearcore._jobs cimport job_at
 from gearcore._memory cimport discharge
+from gearcore._offers cimport ability_at, find_ability, remove_abilities
 from gearcore._output cimport clear_output
 from gearcore._ring cimport Ring, ring_init, ring_is_empty, ring_push_back, ring_remove
 from gearcore._state cimport Ability, Core, Function, Job, Peer

@@ -6,7 +6,7 @@ worker took a job of another function, withdrew its offer, left, or does not ans
 long as a job waits that nobody was woken for. So no job waits for longer than that while a worker sleeps.
 """
 
-from gearcore._functions cimport ability_of_sleeper
+from gearcore._offers cimport ability_of_sleeper
 from gearcore._replies cimport reply_empty
 from gearcore._ring cimport Ring, ring_is_empty, ring_push_back, ring_remove
 from gearcore._state cimport Ability, Core, Function, Peer

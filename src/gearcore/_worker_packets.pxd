@@ -5,16 +5,10 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from gearcore._blocks cimport LARGE
-from gearcore._functions cimport (
-    add_ability,
-    find_function,
-    first_priority,
-    get_function,
-    next_ability,
-    pass_turn,
-)
+from gearcore._functions cimport find_function, first_priority, get_function
 from gearcore._heap cimport heap_reserve
 from gearcore._jobs cimport find_job, job_at, parse_handle, watch_of_job
+from gearcore._offers cimport add_ability
 from gearcore._packets cimport (
     Packet,
     has_room,
@@ -39,6 +33,7 @@ from gearcore._ring cimport Ring
 from gearcore._sleepers cimport AS_FEW_AS_WILL_DO, fall_asleep, settle_wake_up, wake_for_waiting
 from gearcore._state cimport MAX_CLIENT_ID_SIZE, MAX_HANDLE_SIZE, Ability, Core, Function, Job, Peer
 from gearcore._transitions cimport assign, finish
+from gearcore._turns cimport next_ability, pass_turn
 from gearcore._wire cimport (
     PT_GRAB_JOB,
     PT_GRAB_JOB_ALL,

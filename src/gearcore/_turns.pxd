@@ -1,0 +1,124 @@
+"""Whose turn it is: which of its offers a worker is served for."""
+
+from libc.stdint cimport INT64_MAX, int64_t
+
+from gearcore._agenda cimport agenda_put, agenda_remove
+from gearcore._functions cimport first_priority, function_ready_at
+from gearcore._offers cimport FEW, ability_at, find_ability, is_first, replace_first, repeat_at
+from gearcore._ring cimport Ring, ring_is_empty, ring_push_back, ring_remove
+from gearcore._state cimport PRIORITIES, Ability, Agenda, Core, Peer
+
+
+cdef inline Ability *next_ability(Core *core, Peer *peer) noexcept nogil:
+    """The offer that a grab is served for, or NULL.
+
+    As in gearmand 2.0 it is one of the highest priority over all functions that the peer offers and, among
+    those, the one whose turn it is; as in gearmand 1.1, the one whose turn it is, whatever the priority.
+    """
+    cdef Ability *only
+    if peer.offers != 1:
+        return next_of_several(core, peer)
+    only = ability_at(peer.abilities.next)
+    return only if only.function.waiting else NULL
+
+
+cdef inline Ability *next_of_several(Core *core, Peer *peer) noexcept nogil:
+    """The same, for a peer with any number of offers.
+
+    Few are looked through. So are the first of many when much has happened since the agenda was right: often
+    one of them will do, and the agenda can wait.
+    """
+    cdef Ability *found = NULL
+    if ring_is_empty(&core.ready):
+        return NULL
+    if peer.offers <= FEW:
+        look_through(core, peer, FEW, &found)
+        return found
+    if core.news - peer.news > FEW and look_through(core, peer, FEW, &found):
+        return found
+    update_agenda(core, peer)
+    return first_of_agenda(core, peer)
+
+
+cdef inline bint look_through(Core *core, Peer *peer, size_t most, Ability **found) noexcept nogil:
+    """Look for the next offer among the first of the peer's, and return whether the others do not matter."""
+    cdef int best = PRIORITIES
+    cdef int enough = 0                 # the highest priority of any job, or the lowest if none counts
+    cdef int priority
+    cdef Ability *ability
+    cdef Ring *at = peer.abilities.next
+    while enough < PRIORITIES - 1 and (core.rules.in_order_of_offer or core.ready_count[enough] == 0):
+        enough += 1
+    while at != &peer.abilities and most > 0:
+        ability = ability_at(at)
+        priority = first_priority(ability.function)
+        if priority < best:
+            best = priority
+            found[0] = ability
+            if priority <= enough:
+                return True
+        at = at.next
+        most -= 1
+    return at == &peer.abilities
+
+
+cdef inline int64_t rank_of(const Core *core, const Ability *ability) noexcept nogil:
+    """The least is served first; INT64_MAX without a job."""
+    cdef int priority = first_priority(ability.function)
+    if priority == PRIORITIES:
+        return INT64_MAX
+    return ability.turn if core.rules.in_order_of_offer else ability.turn + (<int64_t>priority << 60)
+
+
+cdef inline void update_agenda(Core *core, Peer *peer) noexcept nogil:
+    """Note the offers that rank higher than when this was last done.
+
+    Looks at the functions that had news since or, if they are more than the peer's offers, at those.
+    """
+    cdef size_t most = peer.offers
+    cdef Ring *at = core.ready.prev
+    cdef Ability *ability
+    while at != &core.ready and function_ready_at(at).news > peer.news and most > 0:
+        ability = find_ability(core, peer, function_ready_at(at))
+        if ability != NULL:
+            agenda_put(&peer.agenda, ability, rank_of(core, ability))
+        at = at.prev
+        most -= 1
+    if most == 0:
+        at = peer.abilities.next
+        while at != &peer.abilities:
+            ability = ability_at(at)
+            if ability.function.waiting and is_first(ability):
+                agenda_put(&peer.agenda, ability, rank_of(core, ability))
+            at = at.next
+    peer.news = core.news
+
+
+cdef inline Ability *first_of_agenda(Core *core, Peer *peer) noexcept nogil:
+    """The first offer that is where it belongs: those that lost jobs or had their turn move back."""
+    cdef Agenda *agenda = &peer.agenda
+    cdef Ability *ability
+    cdef int64_t rank
+    while agenda.size:
+        ability = agenda.entries[0].ability
+        rank = rank_of(core, ability)
+        if rank == agenda.entries[0].rank:
+            return ability
+        if rank == INT64_MAX:
+            agenda_remove(agenda, ability)
+        else:
+            agenda_put(agenda, ability, rank)
+    return NULL
+
+
+cdef inline void pass_turn(Core *core, Ability *ability) noexcept nogil:
+    """An offer was served: the others come first now, unless the newest always does."""
+    cdef Peer *peer = ability.peer
+    if peer.offers == 1 or (core.rules.in_order_of_offer and not core.rules.round_robin):
+        return
+    ring_remove(&ability.of_peer)
+    ring_push_back(&peer.abilities, &ability.of_peer)
+    peer.last_turn += 1
+    ability.turn = peer.last_turn
+    if not ring_is_empty(&ability.repeats):
+        replace_first(core, ability, repeat_at(ability.repeats.next))
