@@ -14,21 +14,16 @@ cdef enum:
     SMALLEST_AGENDA = 16
 
 
-cdef inline int agenda_reserve(Core *core, Agenda *agenda, size_t entries) except -1 nogil:
-    """Have room for so many, so that entering them cannot fail."""
-    cdef size_t capacity
-    cdef Entry *larger
-    if entries <= agenda.capacity:
-        return 0
-    capacity = max(2 * agenda.capacity, entries, <size_t>SMALLEST_AGENDA)
-    larger = <Entry *>realloc(agenda.entries, capacity * sizeof(Entry))
+cdef inline bint agenda_grow(Core *core, Agenda *agenda) noexcept nogil:
+    """Return whether there is memory for that."""
+    cdef size_t capacity = max(2 * agenda.capacity, <size_t>SMALLEST_AGENDA)
+    cdef Entry *larger = <Entry *>realloc(agenda.entries, capacity * sizeof(Entry))
     if larger == NULL:
-        with gil:
-            raise MemoryError(f"no memory for the offers of a worker of {entries} functions")
+        return False
     charge(core, (capacity - agenda.capacity) * sizeof(Entry))
     agenda.entries = larger
     agenda.capacity = capacity
-    return 0
+    return True
 
 
 cdef inline void agenda_free(Core *core, Agenda *agenda) noexcept nogil:
@@ -64,14 +59,22 @@ cdef inline void agenda_place(Agenda *agenda, size_t index, Entry entry) noexcep
     agenda_set(agenda, index, entry)
 
 
-cdef inline void agenda_put(Agenda *agenda, Ability *ability, int64_t rank) noexcept nogil:
-    """Enter an offer, or change its rank if it is there."""
+cdef inline bint agenda_put(Core *core, Agenda *agenda, Ability *ability, int64_t rank) noexcept nogil:
+    """Enter an offer, or change its rank if it is there; return whether there is memory to enter it."""
+    if ability.entry == 0:
+        if agenda.size == agenda.capacity and not agenda_grow(core, agenda):
+            return False
+        agenda.size += 1
+        ability.entry = <uint32_t>agenda.size
+    agenda_move(agenda, ability, rank)
+    return True
+
+
+cdef inline void agenda_move(Agenda *agenda, Ability *ability, int64_t rank) noexcept nogil:
+    """Change the rank of an offer that is there."""
     cdef Entry entry
     entry.rank = rank
     entry.ability = ability
-    if ability.entry == 0:
-        agenda.size += 1
-        ability.entry = <uint32_t>agenda.size
     agenda_place(agenda, ability.entry - 1, entry)
 
 

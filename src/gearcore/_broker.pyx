@@ -11,7 +11,7 @@ from collections import namedtuple as _namedtuple
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport SIZE_MAX, uint32_t
+from libc.stdint cimport SIZE_MAX, UINT32_MAX, uint32_t
 from libc.math cimport INFINITY
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free
@@ -533,8 +533,8 @@ cdef bint has_room_for_function(Core *core, const char *name, size_t size):
     return core.functions.count < core.rules.max_functions and core.memory + size <= core.rules.max_memory
 
 
-cdef void free_members(Table *table) noexcept:
-    """Free every member of a table, whose link comes first in it."""
+cdef void free_members(Table *table, size_t offset) noexcept:
+    """Free every member of a table, in which the link lies so many bytes behind the start."""
     cdef Link *link
     cdef size_t bucket
     if table.buckets == NULL:
@@ -543,7 +543,7 @@ cdef void free_members(Table *table) noexcept:
         while table.buckets[bucket] != NULL:
             link = table.buckets[bucket]
             table.buckets[bucket] = link.next
-            free(link)
+            free(<char *>link - offset)
 
 
 @cython.final
@@ -573,10 +573,9 @@ cdef class Broker:
         ring_init(&self.core.touched)
         ring_init(&self.core.woken)
         ring_init(&self.core.ready)
-        table_init(&self.core.abilities)
-        table_init(&self.core.jobs)
-        table_init(&self.core.uniques)
-        table_init(&self.core.functions)
+        if not (table_init(&self.core.jobs) and table_init(&self.core.uniques)
+                and table_init(&self.core.functions)):
+            raise MemoryError("no memory for a broker")
         self._connections = {}
 
     def __init__(
@@ -622,14 +621,13 @@ cdef class Broker:
             remove_all_offers(&self.core, peer_at(at))
             abandon(&self.core, peer_at(at))
             free_peer(&self.core, peer_at(at))
-        free_members(&self.core.jobs)           # Job.by_number comes first
-        free_members(&self.core.functions)      # Function.by_name comes first
+        free_members(&self.core.jobs, <size_t>&(<Job *>NULL).by_number)
+        free_members(&self.core.functions, <size_t>&(<Function *>NULL).by_name)
         heap_free(&self.core.delayed)
         heap_free(&self.core.timeouts)
         table_free(&self.core.jobs)
         table_free(&self.core.uniques)
         table_free(&self.core.functions)
-        table_free(&self.core.abilities)
 
     def connect(self, str address="-", int number=-1, access=None):
         """Return the `Connection` for a new peer, known until it is given to `disconnect`.
@@ -785,9 +783,9 @@ cdef class Broker:
         if not has_room_for_function(&self.core, name, len(name)):
             return False
         cdef Function *function = get_unlisted_function(&self.core, name, len(name))
-        function.most[0] = high
-        function.most[1] = normal
-        function.most[2] = low
+        function.most[0] = <uint32_t>min(high, <size_t>UINT32_MAX)
+        function.most[1] = <uint32_t>min(normal, <size_t>UINT32_MAX)
+        function.most[2] = <uint32_t>min(low, <size_t>UINT32_MAX)
         return True
 
     def create_function(self, bytes name not None):

@@ -1,6 +1,6 @@
 """Functions: their names, and the table in which they are found."""
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
@@ -20,6 +20,14 @@ cdef inline Function *function_ready_at(Ring *of_ready) noexcept nogil:
     return <Function *>(<char *>of_ready - <size_t>&(<Function *>NULL).of_ready)
 
 
+cdef inline Function *function_of_name(Link *by_name) noexcept nogil:
+    return <Function *>(<char *>by_name - <size_t>&(<Function *>NULL).by_name)
+
+
+cdef inline size_t function_size(size_t name_size) noexcept nogil:
+    return <size_t>&(<Function *>NULL).name + name_size
+
+
 cdef inline Function *find_function(Core *core, const char *name, size_t size) noexcept nogil:
     return find_hashed_function(core, name, size, siphash(&core.key, name, size))
 
@@ -28,10 +36,11 @@ cdef inline Function *find_hashed_function(
     Core *core, const char *name, size_t size, uint64_t hash
 ) noexcept nogil:
     cdef Link *link = table_first(&core.functions, hash)
+    cdef Function *function
     while link != NULL:
-        # Function.by_name comes first
-        if same_bytes((<Function *>link).name, (<Function *>link).name_size, name, size):
-            return <Function *>link
+        function = function_of_name(link)
+        if same_bytes(function.name, function.name_size, name, size):
+            return function
         link = table_next(link)
     return NULL
 
@@ -51,7 +60,7 @@ cdef inline Function *get_unlisted_function(Core *core, const char *name, size_t
     cdef int priority
     if function != NULL:
         return function
-    function = <Function *>malloc(sizeof(Function) + size)
+    function = <Function *>malloc(function_size(size))
     if function == NULL:
         with gil:
             raise MemoryError("no memory for another function")
@@ -67,8 +76,10 @@ cdef inline Function *get_unlisted_function(Core *core, const char *name, size_t
     function.workers = 0
     function.woken = 0
     ring_init(&function.sleepers)
-    charge(core, sizeof(Function) + size)
-    function.name_size = size
+    charge(core, function_size(size))
+    core.last_function += 1
+    function.number = core.last_function
+    function.name_size = <uint32_t>size
     memcpy(function.name, name, size)
     ring_init(&function.of_core)
     table_add(&core.functions, &function.by_name, hash)
@@ -83,7 +94,7 @@ cdef inline void destroy_function(Core *core, Function *function) noexcept nogil
     """Forget a function that has no jobs and no workers."""
     table_remove(&core.functions, &function.by_name)
     ring_remove(&function.of_core)
-    discharge(core, sizeof(Function) + function.name_size)
+    discharge(core, function_size(function.name_size))
     free(function)
 
 

@@ -1,9 +1,9 @@
 """Offers: which worker offers which function. In the code an offer is an `Ability`."""
 
 from libc.stdint cimport uint32_t, uint64_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport calloc, free, malloc
 
-from gearcore._agenda cimport agenda_remove, agenda_replace, agenda_reserve
+from gearcore._agenda cimport agenda_free, agenda_remove, agenda_replace
 from gearcore._memory cimport charge, discharge
 from gearcore._ring cimport (
     Ring,
@@ -14,11 +14,11 @@ from gearcore._ring cimport (
     ring_push_front,
     ring_remove,
 )
-from gearcore._state cimport Ability, Core, Function, Peer
-from gearcore._table cimport Link, table_add, table_first, table_next, table_remove
+from gearcore._state cimport Ability, Catalogue, Core, Function, Peer
+from gearcore._table cimport Link, table_add, table_first, table_free, table_init, table_next, table_remove
 
 cdef enum:
-    FEW = 8                     # offers that are looked through, rather than keeping an agenda of them
+    FEW = 8                     # offers that are looked through; a peer of more has a catalogue of them
 
 
 cdef inline Ability *ability_at(Ring *of_peer) noexcept nogil:
@@ -33,23 +33,68 @@ cdef inline Ability *ability_of_sleeper(Ring *of_sleepers) noexcept nogil:
     return <Ability *>(<char *>of_sleepers - <size_t>&(<Ability *>NULL).of_sleepers)
 
 
-cdef inline uint64_t parties_hash(const Peer *peer, const Function *function) noexcept nogil:
-    """Mix two addresses, of which no peer can choose any."""
-    cdef uint64_t mixed = (<uint64_t><size_t>peer) * <uint64_t>0x9E3779B97F4A7C15
-    mixed = (mixed ^ (mixed >> 29) ^ <uint64_t><size_t>function) * <uint64_t>0xBF58476D1CE4E5B9
-    return mixed ^ (mixed >> 32)
+cdef inline uint64_t number_hash(const Core *core, uint32_t number) noexcept nogil:
+    """Scatter the numbers of functions, which peers may choose among, but leave eight neighbours together.
+
+    Offers are often made, and functions created, in the same order: then what is next is in memory nearby.
+    """
+    cdef uint64_t mixed = ((number >> 3) ^ core.key.k0) * <uint64_t>0x9E3779B97F4A7C15
+    mixed = (mixed ^ (mixed >> 32)) * <uint64_t>0xBF58476D1CE4E5B9
+    return ((mixed ^ (mixed >> 32)) << 3) | (number & 7)
 
 
-cdef inline Ability *find_ability(Core *core, const Peer *peer, const Function *function) noexcept nogil:
+cdef inline Ability *find_ability(const Core *core, Peer *peer, const Function *function) noexcept nogil:
     """The peer's offer of a function; of several the one whose turn is first."""
-    cdef Link *link = table_first(&core.abilities, parties_hash(peer, function))
-    cdef Ability *ability
+    cdef Ring *at
+    if peer.catalogue != NULL:
+        return find_in_catalogue(core, peer.catalogue, function)
+    at = peer.abilities.next
+    while at != &peer.abilities:
+        if ability_at(at).function == function:
+            return ability_at(at)
+        at = at.next
+    return NULL
+
+
+cdef inline Ability *find_in_catalogue(
+    const Core *core, Catalogue *catalogue, const Function *function
+) noexcept nogil:
+    cdef Link *link = table_first(&catalogue.abilities, number_hash(core, function.number))
     while link != NULL:
-        ability = <Ability *>link                   # Ability.by_parties comes first
-        if ability.peer == peer and ability.function == function:
-            return ability
+        if (<Ability *>link).function == function:      # Ability.of_catalogue comes first
+            return <Ability *>link
         link = table_next(link)
     return NULL
+
+
+cdef inline void enter(const Core *core, Catalogue *catalogue, Ability *ability) noexcept nogil:
+    table_add(&catalogue.abilities, &ability.of_catalogue, number_hash(core, ability.function.number))
+
+
+cdef inline int create_catalogue(Core *core, Peer *peer) except -1 nogil:
+    """Make the catalogue of a peer whose offers are too many to look through each time."""
+    cdef Catalogue *catalogue = <Catalogue *>calloc(1, sizeof(Catalogue))
+    cdef Ring *at = peer.abilities.next
+    if catalogue == NULL or not table_init(&catalogue.abilities):
+        free(catalogue)
+        with gil:
+            raise MemoryError("no memory for the offers of a worker of many functions")
+    charge(core, sizeof(Catalogue))
+    while at != &peer.abilities:
+        if is_first(ability_at(at)):
+            enter(core, catalogue, ability_at(at))
+        at = at.next
+    peer.catalogue = catalogue
+    return 0
+
+
+cdef inline void free_catalogue(Core *core, Peer *peer) noexcept nogil:
+    if peer.catalogue != NULL:
+        agenda_free(core, &peer.catalogue.agenda)
+        table_free(&peer.catalogue.abilities)
+        free(peer.catalogue)
+        peer.catalogue = NULL
+        discharge(core, sizeof(Catalogue))
 
 
 cdef inline bint is_first(Ability *ability) noexcept nogil:
@@ -59,9 +104,11 @@ cdef inline bint is_first(Ability *ability) noexcept nogil:
 
 cdef inline void replace_first(Core *core, Ability *first, Ability *instead) noexcept nogil:
     """Of a peer's offers of one function another is the first now: the one to be found."""
-    agenda_replace(&first.peer.agenda, first, instead)
-    table_remove(&core.abilities, &first.by_parties)
-    table_add(&core.abilities, &instead.by_parties, first.by_parties.hash)
+    cdef Catalogue *catalogue = first.peer.catalogue
+    if catalogue != NULL:
+        agenda_replace(&catalogue.agenda, first, instead)
+        table_remove(&catalogue.abilities, &first.of_catalogue)
+        enter(core, catalogue, instead)
     ring_insert_after(&first.of_sleepers, &instead.of_sleepers)
     ring_remove(&first.of_sleepers)
 
@@ -69,13 +116,13 @@ cdef inline void replace_first(Core *core, Ability *first, Ability *instead) noe
 cdef inline int add_ability(Core *core, Peer *peer, Function *function, uint32_t timeout) except -1 nogil:
     """Note that a peer offers a function; twice if it says so twice, as gearmand does. The newest is next.
 
-    Each offer has its turn and its timeout, but only the first of repeats is in the table and found asleep:
+    Each offer has its turn and its timeout, but only the first of repeats is in the catalogue and found asleep:
     what a peer does costs no more for its having said a thing a thousand times.
     """
     cdef Ability *first = find_ability(core, peer, function)
     cdef Ability *ability
-    if peer.offers >= FEW:
-        agenda_reserve(core, &peer.agenda, peer.offers + 1)
+    if peer.offers == FEW and peer.catalogue == NULL:
+        create_catalogue(core, peer)
     ability = <Ability *>malloc(sizeof(Ability))
     if ability == NULL:
         with gil:
@@ -96,21 +143,27 @@ cdef inline int add_ability(Core *core, Peer *peer, Function *function, uint32_t
     else:
         # a sleeper that offers more while it sleeps is woken for that as well
         ring_push_back(&function.sleepers if peer.sleeping else &peer.roused, &ability.of_sleepers)
-        table_add(&core.abilities, &ability.by_parties, parties_hash(peer, function))
+        if peer.catalogue != NULL:
+            enter(core, peer.catalogue, ability)
+    if peer.catalogue != NULL:
+        peer.catalogue.news = 0         # what jobs the function has are news to it
     peer.offers += 1
-    peer.news = 0                       # to the agenda, what jobs the function has are news
     function.workers += 1
     return 0
 
 
 cdef inline void remove_abilities(Core *core, Ability *first) noexcept nogil:
     """Withdraw the first of a peer's offers of one function, and all others with it."""
-    table_remove(&core.abilities, &first.by_parties)
+    cdef Peer *peer = first.peer
+    if peer.catalogue != NULL:
+        table_remove(&peer.catalogue.abilities, &first.of_catalogue)
+        agenda_remove(&peer.catalogue.agenda, first)
     ring_remove(&first.of_sleepers)
-    agenda_remove(&first.peer.agenda, first)
     while not ring_is_empty(&first.repeats):
         free_ability(core, repeat_at(first.repeats.next))
     free_ability(core, first)
+    if peer.offers == 0:
+        free_catalogue(core, peer)
 
 
 cdef inline void free_ability(Core *core, Ability *ability) noexcept nogil:

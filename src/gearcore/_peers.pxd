@@ -2,7 +2,6 @@
 
 from libc.stdlib cimport calloc, free
 
-from gearcore._agenda cimport agenda_free
 from gearcore._buffer cimport buffer_free
 from gearcore._jobs cimport job_at
 from gearcore._memory cimport discharge
@@ -80,7 +79,6 @@ cdef inline void remove_all_offers(Core *core, Peer *worker) noexcept nogil:
     while not ring_is_empty(&worker.abilities):
         # the first of all its offers is the first of those of its function
         remove_abilities(core, ability_at(worker.abilities.next))
-    agenda_free(core, &worker.agenda)
 
 
 cdef inline void free_peer(Core *core, Peer *peer) noexcept nogil:

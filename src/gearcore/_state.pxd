@@ -90,25 +90,27 @@ cdef struct Heap:
 
 
 cdef struct Function:
-    Link by_name
-    Ring of_core                # in Core.all_functions once somebody mentioned it, or alone
     Ring queues[PRIORITIES]
     size_t queued[PRIORITIES]
     Ring of_ready               # in Core.ready while a queue has a job
     uint64_t news               # Core.news when it last got a job of a higher priority than it had
-    size_t waiting              # the sum of `queued`
     size_t delayed
     size_t running
-    size_t workers
-    size_t most[PRIORITIES]     # jobs that there may be, of any kind, for one more to be taken; 0 for no limit
-    size_t woken                # workers woken for it that have not answered yet
+    # What an offer needs, in as few cache lines as it takes: workers may offer many thousands.
+    size_t waiting              # the sum of `queued`
     Ring sleepers               # abilities of workers that may be asleep, by Ability.of_sleepers
-    size_t name_size
+    Ring of_core                # in Core.all_functions once somebody mentioned it, or alone
+    Link by_name
+    uint32_t most[PRIORITIES]   # jobs that there may be, of any kind, for one more to be taken; 0 for no limit
+    uint32_t number             # counts up from one function to the next
+    uint32_t workers
+    uint32_t woken              # workers woken for it that have not answered yet
+    uint32_t name_size
     char name[1]
 
 
 cdef struct Ability:
-    Link by_parties             # its hash is that of peer and function
+    Link of_catalogue           # by Function.number, in the catalogue of its peer if that has one
     Ring of_peer
     Ring repeats                # a ring without a head: the peer's offers of this function, by turn
     int64_t turn                # what is served first has the least
@@ -130,6 +132,13 @@ cdef struct Agenda:
     size_t capacity
 
 
+# What a peer of many offers has besides their list.
+cdef struct Catalogue:
+    Table abilities             # by function: of repeats, the one whose turn is first
+    Agenda agenda               # those that may have a job
+    uint64_t news               # Core.news when functions with jobs were last put in the agenda
+
+
 cdef struct Peer:
     Buffer output
     Ring references             # to what is to be written between the bytes of `output`
@@ -141,8 +150,7 @@ cdef struct Peer:
     Ring of_touched             # in Core.touched, or alone
     Ring abilities              # in the order of their turns, by Ability.of_peer
     size_t offers               # how many there are
-    Agenda agenda               # those that may have a job, for a peer with many
-    uint64_t news               # Core.news when functions with jobs were last put in its agenda
+    Catalogue *catalogue        # NULL while they are few
     int64_t first_turn
     int64_t last_turn
     Ring roused                 # abilities that are in no function's `sleepers`, by Ability.of_sleepers
@@ -184,6 +192,7 @@ cdef struct Core:
     Table jobs                  # by number
     Table uniques
     Table functions             # by name
+    uint32_t last_function      # the number of the newest
     Ring all_functions          # in order of creation
     uint64_t last_number
     Ring all_peers
@@ -193,7 +202,6 @@ cdef struct Core:
     Ring ready                  # functions with a job in a queue, by Function.news
     size_t ready_count[PRIORITIES]  # how many have one of that priority
     uint64_t news               # counts up when a function gets a job of a higher priority than it had
-    Table abilities             # by peer and function: of repeats, the one whose turn is first
     Heap delayed                # jobs whose time has not come, by Unix time
     Heap timeouts               # running jobs, by the time on the driver's clock when they are taken back
     double now                  # on the driver's clock, in seconds from whenever it likes

@@ -25,15 +25,16 @@ cdef struct Table:
     size_t count        # members
 
 
-cdef inline int table_init(Table *table) except -1:
+cdef inline bint table_init(Table *table) noexcept nogil:
+    """Return whether there is memory for that."""
     table.buckets = <Link **>calloc(SMALLEST_TABLE, sizeof(Link *))
     if table.buckets == NULL:
-        raise MemoryError()
+        return False
     table.capacity = SMALLEST_TABLE
     table.size = SMALLEST_TABLE
     table.mask = SMALLEST_TABLE - 1
     table.count = 0
-    return 0
+    return True
 
 
 cdef inline void table_free(Table *table) noexcept nogil:

@@ -2,11 +2,11 @@
 
 from libc.stdint cimport INT64_MAX, int64_t
 
-from gearcore._agenda cimport agenda_put, agenda_remove
+from gearcore._agenda cimport agenda_move, agenda_put, agenda_remove
 from gearcore._functions cimport first_priority, function_ready_at
-from gearcore._offers cimport FEW, ability_at, find_ability, is_first, replace_first, repeat_at
+from gearcore._offers cimport FEW, ability_at, find_in_catalogue, is_first, repeat_at, replace_first
 from gearcore._ring cimport Ring, ring_is_empty, ring_push_back, ring_remove
-from gearcore._state cimport PRIORITIES, Ability, Agenda, Core, Peer
+from gearcore._state cimport PRIORITIES, Ability, Agenda, Catalogue, Core, Peer
 
 
 cdef inline Ability *next_ability(Core *core, Peer *peer) noexcept nogil:
@@ -26,18 +26,20 @@ cdef inline Ability *next_of_several(Core *core, Peer *peer) noexcept nogil:
     """The same, for a peer with any number of offers.
 
     Few are looked through. So are the first of many when much has happened since the agenda was right: often
-    one of them will do, and the agenda can wait.
+    one of them will do, and the agenda can wait. And so are all of many if there is no memory for the agenda.
     """
     cdef Ability *found = NULL
     if ring_is_empty(&core.ready):
         return NULL
-    if peer.offers <= FEW:
+    if peer.catalogue == NULL:
         look_through(core, peer, FEW, &found)
         return found
-    if core.news - peer.news > FEW and look_through(core, peer, FEW, &found):
+    if core.news - peer.catalogue.news > FEW and look_through(core, peer, FEW, &found):
         return found
-    update_agenda(core, peer)
-    return first_of_agenda(core, peer)
+    if update_agenda(core, peer):
+        return first_of_agenda(core, &peer.catalogue.agenda)
+    look_through(core, peer, peer.offers, &found)
+    return found
 
 
 cdef inline bint look_through(Core *core, Peer *peer, size_t most, Ability **found) noexcept nogil:
@@ -70,18 +72,19 @@ cdef inline int64_t rank_of(const Core *core, const Ability *ability) noexcept n
     return ability.turn if core.rules.in_order_of_offer else ability.turn + (<int64_t>priority << 60)
 
 
-cdef inline void update_agenda(Core *core, Peer *peer) noexcept nogil:
-    """Note the offers that rank higher than when this was last done.
+cdef inline bint update_agenda(Core *core, Peer *peer) noexcept nogil:
+    """Note the offers that rank higher than when this was last done; return whether there is memory for them.
 
     Looks at the functions that had news since or, if they are more than the peer's offers, at those.
     """
+    cdef Catalogue *catalogue = peer.catalogue
     cdef size_t most = peer.offers
     cdef Ring *at = core.ready.prev
     cdef Ability *ability
-    while at != &core.ready and function_ready_at(at).news > peer.news and most > 0:
-        ability = find_ability(core, peer, function_ready_at(at))
-        if ability != NULL:
-            agenda_put(&peer.agenda, ability, rank_of(core, ability))
+    while at != &core.ready and function_ready_at(at).news > catalogue.news and most > 0:
+        ability = find_in_catalogue(core, catalogue, function_ready_at(at))
+        if ability != NULL and not agenda_put(core, &catalogue.agenda, ability, rank_of(core, ability)):
+            return False
         at = at.prev
         most -= 1
     if most == 0:
@@ -89,14 +92,15 @@ cdef inline void update_agenda(Core *core, Peer *peer) noexcept nogil:
         while at != &peer.abilities:
             ability = ability_at(at)
             if ability.function.waiting and is_first(ability):
-                agenda_put(&peer.agenda, ability, rank_of(core, ability))
+                if not agenda_put(core, &catalogue.agenda, ability, rank_of(core, ability)):
+                    return False
             at = at.next
-    peer.news = core.news
+    catalogue.news = core.news
+    return True
 
 
-cdef inline Ability *first_of_agenda(Core *core, Peer *peer) noexcept nogil:
+cdef inline Ability *first_of_agenda(const Core *core, Agenda *agenda) noexcept nogil:
     """The first offer that is where it belongs: those that lost jobs or had their turn move back."""
-    cdef Agenda *agenda = &peer.agenda
     cdef Ability *ability
     cdef int64_t rank
     while agenda.size:
@@ -107,7 +111,7 @@ cdef inline Ability *first_of_agenda(Core *core, Peer *peer) noexcept nogil:
         if rank == INT64_MAX:
             agenda_remove(agenda, ability)
         else:
-            agenda_put(agenda, ability, rank)
+            agenda_move(agenda, ability, rank)
     return NULL
 
 
