@@ -153,6 +153,24 @@ class TestManyFunctions:
         world.collect()
         assert world.broker.memory - before < (with_a_job - before) / 100
 
+    @pytest.mark.parametrize(
+        "go",
+        [lambda worker: worker.leave(), lambda worker: worker.send(P.RESET_ABILITIES)],
+        ids=["leave", "reset"],
+    )
+    def test_a_worker_goes_with_a_job_of_each(self, go, quickly):
+        world = World()
+        functions = [b"%d" % number for number in range(50_000)]
+        worker = world.peer()
+        worker.raw(b"".join(pack_request(P.CAN_DO, function) for function in functions))
+        world.peer().raw(b"".join(pack_request(P.SUBMIT_JOB_BG, f, b"", b"") for f in functions))
+        worker.raw(pack_request(P.GRAB_JOB) * len(functions))
+        world.collect()
+        go(worker)
+        world.collect()
+        states = [job.state for job in world.broker.jobs]
+        assert states == ["queued"] * len(functions)
+
 
 class TestOfferedVeryOften:
     """A worker may say a thing as often as it likes, and nobody pays for it later."""

@@ -46,12 +46,12 @@ from gearcore._offers cimport ability_at
 from gearcore._packets cimport Handler, Packet, refuse
 from gearcore._peers cimport (
     create_peer,
-    fail_all_runs,
     free_peer,
     is_unfinished,
     peer_at,
     peer_of_touched,
     remove_all_offers,
+    withdraw_all,
 )
 from gearcore._output cimport clear_output, copy_output, unsent
 from gearcore._replies cimport format_handle, overflow, touch
@@ -662,8 +662,7 @@ cdef class Broker:
         connection.peer = NULL
         self._connections.pop(connection, None)
         abandon(&self.core, peer)
-        fail_all_runs(&self.core, peer)
-        remove_all_offers(&self.core, peer)
+        withdraw_all(&self.core, peer)
         settle_wake_up(&self.core, peer)
         free_peer(&self.core, peer)
 

@@ -56,18 +56,6 @@ cdef inline int fail_runs(Core *core, Peer *worker, const Function *function) no
     return 0
 
 
-cdef inline int fail_all_runs(Core *core, Peer *worker) noexcept nogil:
-    """Take back all jobs of a worker, function by function in the order of its offers, as gearmand does."""
-    cdef bint sleeping = worker.sleeping
-    cdef Ring *at = worker.abilities.next
-    worker.sleeping = False             # it is not the one to be woken for them
-    while at != &worker.abilities and not ring_is_empty(&worker.running):
-        fail_runs(core, worker, ability_at(at).function)
-        at = at.next
-    worker.sleeping = sleeping
-    return 0
-
-
 cdef inline void remove_offers(Core *core, Peer *worker, Function *function) noexcept nogil:
     """Withdraw the peer's offers of one function: it may have made more than one."""
     cdef Ability *first = find_ability(core, worker, function)
@@ -79,6 +67,34 @@ cdef inline void remove_all_offers(Core *core, Peer *worker) noexcept nogil:
     while not ring_is_empty(&worker.abilities):
         # the first of all its offers is the first of those of its function
         remove_abilities(core, ability_at(worker.abilities.next))
+
+
+cdef inline void withdraw_all(Core *core, Peer *worker) noexcept nogil:
+    """Withdraw all offers of a worker, and take back its jobs.
+
+    Function by function in the order of its offers, and of each the newest first, as gearmand does. For that
+    the jobs are sorted into rings whose heads the offers lend: they are not to be found asleep any more.
+    """
+    cdef Ring *at = worker.abilities.next
+    cdef Job *job
+    if not ring_is_empty(&worker.running):
+        while at != &worker.abilities:
+            ring_remove(&ability_at(at).of_sleepers)
+            at = at.next
+        while not ring_is_empty(&worker.running):
+            job = job_at(worker.running.next)
+            ring_remove(&job.place)
+            ring_push_back(&find_ability(core, worker, job.function).of_sleepers, &job.place)
+        at = worker.abilities.next
+        while at != &worker.abilities:
+            fail_ring(core, &ability_at(at).of_sleepers)
+            at = at.next
+    remove_all_offers(core, worker)
+
+
+cdef inline void fail_ring(Core *core, Ring *jobs) noexcept nogil:
+    while not ring_is_empty(jobs):
+        fail_run(core, job_at(jobs.next))
 
 
 cdef inline void free_peer(Core *core, Peer *peer) noexcept nogil:

@@ -114,7 +114,8 @@ cdef struct Ability:
     Ring of_peer
     Ring repeats                # a ring without a head: the peer's offers of this function, by turn
     int64_t turn                # what is served first has the least
-    Ring of_sleepers            # in Function.sleepers, or in Peer.roused; of repeats, only the first
+    Ring of_sleepers            # in Function.sleepers, or in Peer.roused; of repeats, only the first.
+                                # Of a worker that leaves, the head of its jobs of that function, by Job.place
     Peer *peer
     Function *function
     uint32_t timeout            # milliseconds that a job may run; 0 for as long as it likes

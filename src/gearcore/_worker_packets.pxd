@@ -18,7 +18,7 @@ from gearcore._packets cimport (
     refuse,
     size_without_nul,
 )
-from gearcore._peers cimport fail_all_runs, fail_runs, remove_all_offers, remove_offers
+from gearcore._peers cimport fail_runs, remove_offers, withdraw_all
 from gearcore._replies cimport (
     put,
     put_argument,
@@ -112,8 +112,7 @@ cdef inline int on_cant_do(Core *core, Peer *peer, const Packet *packet) except 
 
 
 cdef inline int on_reset_abilities(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
-    fail_all_runs(core, peer)
-    remove_all_offers(core, peer)
+    withdraw_all(core, peer)
     return settle_wake_up(core, peer)
 
 
