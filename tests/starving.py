@@ -81,6 +81,7 @@ class Conversation:
                 self.peers[name] = self.world.peer()
             except MemoryError:
                 self.memory.fail(0)
+                assert len(self.world.broker.connections) == len(self.peers)
         return self.peers[name]
 
     def send(self, name: str, type: P, *args: bytes) -> None:

@@ -640,9 +640,13 @@ cdef class Broker:
         connection.address = address
         connection.number = number
         connection.access = access
-        connection.peer = create_peer(&self.core, <void *>connection)
-        connection.peer.access = <void *>access if access is not None else NULL
         self._connections[connection] = connection
+        try:
+            connection.peer = create_peer(&self.core, <void *>connection)
+        except MemoryError:
+            del self._connections[connection]
+            raise
+        connection.peer.access = <void *>access if access is not None else NULL
         return connection
 
     def disconnect(self, Connection connection not None):

@@ -229,11 +229,14 @@ cdef class DirectSockets:
 
     cdef list _take_gone(self, fault):
         cdef list gone = []
+        cdef Ring *at = self.gone.next
         cdef Peer *peer
-        while not ring_is_empty(&self.gone):
-            peer = peer_of_gone(self.gone.next)
-            ring_remove(&peer.of_gone)
+        while at != &self.gone:
+            peer = peer_of_gone(at)
             gone.append((<Connection>peer.connection, fault if peer == self.current else None))
+            at = at.next
+        while not ring_is_empty(&self.gone):            # none if there is no memory for the list
+            ring_remove(self.gone.next)
         return gone
 
     cdef int _serve(self, double end) except -1:
