@@ -2,8 +2,9 @@
 
 A driver makes one `Connection` for each peer, hands it what it reads and the time, and after each turn of
 its event loop writes the output of the connections that `Broker.drain` names. The structures are in
-`_state.pxd`, what each packet does in `_client_packets.pxd` and `_worker_packets.pxd`, a job's way through its
-states in `_transitions.pxd`, whose turn it is in `_turns.pxd`, and who is woken in `_sleepers.pxd`.
+`_state.pxd`, how bytes become packets in `_receiving.pxd`, what each packet does in `_client_packets.pxd` and
+`_worker_packets.pxd`, a job's way through its states in `_transitions.pxd`, whose turn it is in `_turns.pxd`, and
+who is woken in `_sleepers.pxd`.
 """
 
 import os as _os
@@ -13,14 +14,11 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport SIZE_MAX, UINT32_MAX, uint32_t
 from libc.math cimport INFINITY
-from libc.stdio cimport snprintf
 from libc.stdlib cimport free
-from libc.string cimport memchr, memcpy, strlen
+from libc.string cimport memcpy
 
 cimport cython
 
-from gearcore._blocks cimport LARGE, block_of_buffer, block_release
-from gearcore._buffer cimport Buffer, buffer_append, buffer_clear, buffer_reserve
 from gearcore._functions cimport (
     count_jobs,
     destroy_function,
@@ -39,11 +37,11 @@ from gearcore._client_packets cimport (
     on_submit_reduce,
     submit_delayed,
 )
+from gearcore._dispatch cimport Rule
 from gearcore._heap cimport heap_free
 from gearcore._jobs cimport find_job, parse_handle
-from gearcore._memory cimport charge, discharge
 from gearcore._offers cimport ability_at
-from gearcore._packets cimport Handler, Packet, refuse
+from gearcore._packets cimport Packet, refuse
 from gearcore._peers cimport (
     create_peer,
     free_peer,
@@ -54,10 +52,11 @@ from gearcore._peers cimport (
     withdraw_all,
 )
 from gearcore._output cimport clear_output, copy_output, unsent
-from gearcore._replies cimport format_handle, overflow, touch
+from gearcore._receiving cimport let_go, put_text, receive_bytes, room_for_packet, took_bytes
+from gearcore._replies cimport format_handle
 from gearcore._ring cimport Ring, ring_init, ring_is_empty, ring_remove
 from gearcore._sleepers cimport PATIENCE, pass_on_wake_ups, peer_of_woken, settle_wake_up
-from gearcore._state cimport MAX_HANDLE_SIZE, Block, Core, Function, Job, Peer
+from gearcore._state cimport MAX_HANDLE_SIZE, Core, Function, Job, Peer
 from gearcore._table cimport Link, Table, table_free, table_init
 from gearcore._transitions cimport abandon, cancel, fail_run, is_wanted, mature
 from gearcore._worker_packets cimport (
@@ -75,7 +74,6 @@ from gearcore._worker_packets cimport (
     on_work_update,
 )
 from gearcore._wire cimport (
-    HEADER_SIZE,
     PT_CANT_DO,
     PT_CAN_DO,
     PT_CAN_DO_TIMEOUT,
@@ -106,10 +104,6 @@ from gearcore._wire cimport (
     PT_WORK_FAIL,
     PT_WORK_STATUS,
     PT_WORK_WARNING,
-    REQUEST_MAGIC,
-    RESPONSE_MAGIC,
-    read_u32,
-    split_arguments,
 )
 
 from gearcore.protocol import DEFAULT_MAX_PACKET_SIZE as _DEFAULT_MAX_PACKET_SIZE
@@ -117,20 +111,9 @@ from gearcore.protocol import PACKETS as _PACKETS
 from gearcore.schedule import next_match as _next_match
 
 cdef enum:
-    MAX_LINE_SIZE = 8192                # of an admin command, as in gearmand
     MAX_PREFIX_SIZE = MAX_HANDLE_SIZE - 20
-    FIRST_PART = 256 * 1024             # of a large packet; memory for more is taken as it comes
     DEFAULT_MAX_OUTPUT = 128 * 1024 * 1024
     DEFAULT_MAX_FUNCTIONS = 1_000_000
-
-cdef const char *LINE_TOO_LONG = b"ERR ARGUMENT_TOO_LARGE A+line+of+text+is+limited+to+8192+bytes\r\n"
-
-cdef struct Rule:
-    Handler handler                     # NULL for what no peer may send
-    int arguments
-    bint payload_optional
-    bint known
-    const char *too_few                 # the text of the refusal
 
 cdef Rule[PT_LIMIT] RULES
 cdef list TEXTS = []                    # keeps those texts alive
@@ -189,219 +172,19 @@ cdef void fill_rules():
 fill_rules()
 
 
-cdef int handle(Core *core, Peer *peer, uint32_t magic, Packet *packet) except -1 nogil:
-    """Give a whole packet to its handler, or refuse it; the stream goes on in either case."""
-    cdef const Rule *rule
-    cdef char[64] text
-    cdef int found
-    if packet.type >= PT_LIMIT or not RULES[packet.type].known:
-        snprintf(text, sizeof(text), b"There is no packet type %u", packet.type)
-        return refuse(core, peer, b"INVALID_COMMAND", text)
-    if magic != REQUEST_MAGIC:
-        return refuse(core, peer, b"INVALID_MAGIC", b"Request magic expected")
-    rule = &RULES[packet.type]
-    if rule.handler == NULL:
-        return refuse(core, peer, b"INVALID_COMMAND", b"Command not expected")
-    found = split_arguments(packet.body, packet.size, rule.arguments, &packet.args)
-    if found < rule.arguments:
-        if not rule.payload_optional or found < rule.arguments - 1:
-            return refuse(core, peer, b"INVALID_PACKET", rule.too_few)
-        packet.args.start[found] = b""
-        packet.args.size[found] = 0
-    return rule.handler(core, peer, packet)
-
-
-cdef size_t consume(Core *core, Peer *peer, const char *data, size_t size) except? 0 nogil:
-    """Handle the packets at the start of `data`, and return how many bytes they took.
-
-    Stops in front of what is not there as a whole yet, in front of a line of text, and when the peer is to
-    be closed.
-    """
-    cdef const char *at = data
-    cdef const char *end = data + size
-    cdef uint32_t magic
-    cdef size_t body_size
-    cdef char[128] text
-    cdef Packet packet
-    while end - at >= 4 and at[0] == 0 and not peer.closing:
-        magic = read_u32(at)
-        if magic != REQUEST_MAGIC and magic != RESPONSE_MAGIC:
-            refuse(core, peer, b"INVALID_MAGIC", b"A packet starts with \\0REQ; what came cannot be read")
-            peer.closing = True
-            break
-        if end - at < HEADER_SIZE:
-            break
-        body_size = read_u32(at + 8)
-        if body_size > core.rules.max_packet_size:
-            snprintf(
-                text, sizeof(text), b"A packet of %zu bytes is larger than the %zu that this server takes",
-                body_size, core.rules.max_packet_size,
-            )
-            refuse(core, peer, b"ARGUMENT_TOO_LARGE", text)
-            peer.discarding = body_size
-            return at + HEADER_SIZE - data
-        if <size_t>(end - at) < HEADER_SIZE + body_size:
-            break
-        packet.type = read_u32(at + 4)
-        packet.body = at + HEADER_SIZE
-        packet.size = body_size
-        packet.block = NULL
-        handle(core, peer, magic, &packet)
-        at += HEADER_SIZE + body_size
-    return at - data
-
-
-cdef size_t missing(const Buffer *input) noexcept nogil:
-    """How many bytes an unfinished packet lacks until its next part can be judged: magic, header, body."""
-    if input.size < 4:
-        return 4 - input.size
-    if input.size < HEADER_SIZE:
-        return HEADER_SIZE - input.size
-    return HEADER_SIZE + read_u32(input.data + 8) - input.size
-
-
 cdef int receive(Core *core, Peer *peer, const char *data, size_t size) except -1 nogil:
-    """Take bytes as they came from a peer: any part of any number of packets and lines."""
-    cdef size_t used
-    enter(peer)
-    try:
-        while size and not peer.closing:
-            if peer.discarding:
-                used = min(peer.discarding, size)
-                peer.discarding -= used
-            elif peer.input.size:
-                used = top_up(core, peer, data, size)
-            else:
-                used = consume(core, peer, data, size)
-                if not used and not peer.closing:
-                    used = set_aside(core, peer, data, size)
-            data += used
-            size -= used
-    finally:
-        peer.receiving = False
-    return 0
-
-
-cdef size_t top_up(Core *core, Peer *peer, const char *data, size_t size) except? 0 nogil:
-    """Add to the unfinished packet or line no more than it lacks, and handle it when it is whole."""
-    cdef size_t used
-    if peer.input.data[0] != 0:
-        return set_aside(core, peer, data, size)
-    used = min(missing(&peer.input), size)
-    if keep(core, peer, data, used):
-        finish_packet(core, peer)
-    return used
-
-
-cdef int finish_packet(Core *core, Peer *peer) except -1 nogil:
-    """Judge the unfinished packet as far as it goes, and handle it if it is whole."""
-    cdef Buffer *input = &peer.input
-    if input.size >= HEADER_SIZE + LARGE and missing(input) == 0:
-        handle_large(core, peer)
-    elif consume(core, peer, input.data, input.size):
-        let_go(core, peer)
-    return 0
-
-
-cdef int handle_large(Core *core, Peer *peer) except -1 nogil:
-    """Handle the packet that the input holds, in memory that who wants to keep some of it can hold."""
-    cdef Block *block = block_of_buffer(core, &peer.input)
-    cdef Packet packet
-    packet.type = read_u32(block.data + 4)
-    packet.body = block.data + HEADER_SIZE
-    packet.size = read_u32(block.data + 8)
-    packet.block = block
-    peer.sends_large = True
-    try:
-        handle(core, peer, read_u32(block.data), &packet)
-    finally:
-        block_release(core, block)
-    return 0
+    return receive_bytes(core, peer, data, size)
 
 
 cdef size_t room_for_rest(Core *core, Peer *peer, char **room) except? 0 nogil:
-    """Where a driver can put the next bytes of an unfinished large packet, at the most so many.
-
-    0 if there is no such packet, or no memory for it: the bytes are to be given to `receive` then. Otherwise
-    the driver calls `took` when they are in place.
-    """
-    cdef Buffer *input = &peer.input
-    cdef size_t before = input.capacity
-    cdef size_t rest
-    if input.size < HEADER_SIZE or input.data[0] != 0:
-        return 0
-    rest = missing(input)
-    if rest < LARGE // 2 or core.memory + rest > core.rules.max_memory:
-        return 0
-    rest = min(rest, max(input.size, <size_t>FIRST_PART))
-    room[0] = buffer_reserve(input, rest)
-    charge(core, input.capacity - before)
-    return rest
+    return room_for_packet(core, peer, room)
 
 
 cdef int took(Core *core, Peer *peer, size_t size) except -1 nogil:
-    """A driver put so many bytes where `room_for_rest` said."""
-    peer.input.size += size
-    enter(peer)
-    try:
-        finish_packet(core, peer)
-    finally:
-        peer.receiving = False
-    return 0
+    return took_bytes(core, peer, size)
 
 
-cdef int enter(Peer *peer) except -1 nogil:
-    if peer.receiving:
-        with gil:
-            raise RuntimeError("a connection cannot receive while it answers what it received")
-    peer.receiving = True
-    return 0
-
-
-cdef size_t set_aside(Core *core, Peer *peer, const char *data, size_t size) except? 0 nogil:
-    """Keep what is unfinished: a packet's header, or up to the end of a line, which is then answered."""
-    cdef Buffer *input = &peer.input
-    cdef const char *newline = NULL
-    cdef bint is_text = (input.data[0] if input.size else data[0]) != 0
-    if is_text:
-        newline = <const char *>memchr(data, c'\n', size)
-        if newline != NULL:
-            size = newline - data + 1
-        if input.size + size - (newline != NULL) > MAX_LINE_SIZE:
-            put_text(core, peer, LINE_TOO_LONG, strlen(LINE_TOO_LONG))
-            peer.closing = True
-            return size
-    else:
-        size = min(size, <size_t>HEADER_SIZE)   # there has to be room for the rest
-    keep(core, peer, data, size)
-    if newline != NULL:
-        with gil:
-            answer_line(core, peer)
-    return size
-
-
-cdef bint keep(Core *core, Peer *peer, const char *data, size_t size) except -1 nogil:
-    """Add to the unfinished input. Without memory for it, refuse the packet and pass over the rest."""
-    cdef Buffer *input = &peer.input
-    cdef size_t before = input.capacity
-    if core.memory + size > core.rules.max_memory and input.size >= HEADER_SIZE and input.data[0] == 0:
-        refuse(core, peer, b"QUEUE_ERROR", b"The memory that this server may use is full")
-        peer.discarding = missing(input) - size
-        let_go(core, peer)
-        return False
-    buffer_append(input, data, size)
-    charge(core, input.capacity - before)
-    return True
-
-
-cdef void let_go(Core *core, Peer *peer) noexcept nogil:
-    """Forget the unfinished input, and count the memory that comes free."""
-    cdef size_t before = peer.input.capacity
-    buffer_clear(&peer.input)
-    discharge(core, before - peer.input.capacity)
-
-
-cdef int answer_line(Core *core, Peer *peer) except -1:
+cdef int answer_line(Core *core, Peer *peer) except -1 with gil:
     """Answer the line of text that the peer's input holds."""
     cdef Connection connection = <Connection>peer.connection
     cdef bytes line = PyBytes_FromStringAndSize(peer.input.data, peer.input.size - 1)
@@ -415,14 +198,6 @@ cdef int answer_line(Core *core, Peer *peer) except -1:
         answer = connection.broker._answer_line(connection, line)
         core.answered = True
     return put_text(core, peer, answer, len(answer))
-
-
-cdef int put_text(Core *core, Peer *peer, const char *text, size_t size) except -1 nogil:
-    if unsent(peer) > core.rules.max_output:
-        overflow(core, peer)
-    buffer_append(&peer.output, text, size)
-    touch(core, peer)
-    return 0
 
 
 cdef double next_deadline(const Core *core) noexcept nogil:
@@ -576,6 +351,8 @@ cdef class Broker:
         if not (table_init(&self.core.jobs) and table_init(&self.core.uniques)
                 and table_init(&self.core.functions)):
             raise MemoryError("no memory for a broker")
+        self.core.packets = RULES
+        self.core.answer_line = answer_line
         self._connections = {}
 
     def __init__(

@@ -209,6 +209,8 @@ cdef struct Core:
     double unix_offset          # what to add to `now` to get Unix time
     SipKey key
     Rules rules
+    const void *packets         # a table of `_dispatch.Rule`, by PacketType
+    int (*answer_line)(Core *core, Peer *peer) except -1 nogil      # the line of text in Peer.input
     size_t memory               # bytes that jobs, functions, offers and unfinished packets take
     size_t memory_peak          # the most of it since memory was last given back to the system
     size_t prefix_size
