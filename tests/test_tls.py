@@ -6,7 +6,8 @@ import os
 import socket
 import ssl
 import time
-from contextlib import suppress
+from collections import Counter
+from contextlib import ExitStack, suppress
 
 import pytest
 from authority import Authority
@@ -150,6 +151,51 @@ def test_a_peer_that_stalls_in_its_handshake_is_cut_off_and_holds_up_nobody(auth
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(serve())
     assert "is refused: no TLS handshake within 0.3 s" in caplog.text
+
+
+@LOOPS
+def test_handshakes_take_turns_with_everybody_else(authority, factory):
+    """However many peers begin at once, the event loop's turn has one handshake's keys to reckon, not all."""
+    peers = 40
+    turn = 0
+    turns_of_hellos = []
+    context = authority.files(False).server_context()
+    context.sni_callback = lambda *_: turns_of_hellos.append(turn)
+
+    def count_turn():
+        nonlocal turn
+        turn += 1
+        asyncio.get_running_loop().call_soon(count_turn)
+
+    async def serve():
+        async with Server(port=0, tls=context) as server:
+            with ExitStack() as stack:
+                sockets = [
+                    stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=5))
+                    for _ in range(peers)
+                ]
+                while sum(one.handshakes for one in server._listening) < peers:
+                    await asyncio.sleep(0.01)
+                count_turn()
+                for sock in sockets:
+                    sock.sendall(client_hello())
+                while len(turns_of_hellos) < peers:
+                    await asyncio.sleep(0)
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(asyncio.wait_for(serve(), 10))
+    assert max(Counter(turns_of_hellos).values()) <= 2
+
+
+def client_hello() -> bytes:
+    """What a client begins its handshake with."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).wrap_bio(
+        incoming, outgoing, server_hostname="x.example"
+    )
+    with suppress(ssl.SSLWantReadError):
+        session.do_handshake()
+    return outgoing.read()
 
 
 @LOOPS

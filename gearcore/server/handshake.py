@@ -1,7 +1,8 @@
 """Accepting connections that begin with a TLS handshake.
 
 The event loop's own servers do that too, but they say nothing of a handshake that fails, and know no way to
-give up those that are under way.
+give up those that are under way. And they let all that wait for it have theirs in one turn of the event loop,
+a fifth of a millisecond and more for each, while every other peer of the server waits.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import errno
 import logging
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable
 
 __all__ = ["TlsAcceptor"]
@@ -30,7 +32,8 @@ class TlsAcceptor:
     """Accepts the connections of a listening socket, and becomes its owner.
 
     Each connection has ``timeout`` seconds for its handshake; when that is done, the protocol is told of the
-    connection that ``new_peer`` made for it. Before it, a peer holds a socket and nothing else.
+    connection that ``new_peer`` made for it. Before it, a peer holds a socket and nothing else. One handshake
+    begins in each turn of the event loop, in the order in which the peers asked.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class TlsAcceptor:
         self._timeout = timeout
         self._new_peer = new_peer
         self._handshakes: set[asyncio.Task[None]] = set()
+        self._asked: deque[asyncio.Future[None]] = deque()
         self._accepting = self._loop.create_task(self._accept())
 
     @property
@@ -75,11 +79,17 @@ class TlsAcceptor:
                 handshake = self._loop.create_task(self._shake_hands(sock, address, self._new_peer()))
                 self._handshakes.add(handshake)
                 handshake.add_done_callback(self._handshakes.discard)
+                await asyncio.sleep(0)  # what waits to be accepted would be accepted without a pause
 
     async def _shake_hands(self, sock: socket.socket, address: object, peer: asyncio.BaseProtocol) -> None:
+        deadline = self._loop.time() + self._timeout
         try:
+            await self._wait_for_turn(sock)
             await self._loop.connect_accepted_socket(
-                lambda: peer, sock, ssl=self._context, ssl_handshake_timeout=self._timeout
+                lambda: peer,
+                sock,
+                ssl=self._context,
+                ssl_handshake_timeout=max(deadline - self._loop.time(), 0.001),
             )
         except ConnectionAbortedError:
             log.warning("%s is refused: no TLS handshake within %g s", named(address), self._timeout)
@@ -88,6 +98,39 @@ class TlsAcceptor:
         except OSError as error:
             # What looks whether a port is open comes and goes like this, every few seconds.
             log.debug("%s left during its TLS handshake: %s", named(address), error)
+
+    async def _wait_for_turn(self, sock: socket.socket) -> None:
+        """Return when the peer has begun, and those who began before it have had their turn.
+
+        Closes the socket if that takes too long, or is cancelled.
+        """
+        asked = self._loop.create_future()
+        try:
+            self._loop.add_reader(sock, self._ask, sock, asked)
+        except NotImplementedError:  # Windows, where they begin at once
+            return
+        try:
+            async with asyncio.timeout(self._timeout):
+                await asked
+        except BaseException as error:
+            self._loop.remove_reader(sock)
+            sock.close()
+            if isinstance(error, TimeoutError):
+                raise ConnectionAbortedError from None
+            raise
+
+    def _ask(self, sock: socket.socket, asked: asyncio.Future[None]) -> None:
+        self._loop.remove_reader(sock)
+        self._asked.append(asked)
+        if len(self._asked) == 1:
+            self._loop.call_soon(self._let_next_begin)
+
+    def _let_next_begin(self) -> None:
+        asked = self._asked.popleft()
+        if not asked.done():  # it was not given up meanwhile
+            asked.set_result(None)
+        if self._asked:
+            self._loop.call_soon(self._let_next_begin)
 
 
 def named(address: object) -> str:
