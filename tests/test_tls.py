@@ -7,11 +7,11 @@ import socket
 import ssl
 import time
 from collections import Counter
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 
 import pytest
 from authority import Authority
-from loops import LOOPS
+from loops import LOOPS, needs_direct_sockets
 
 from gearcore._codec import pack_request, pack_response
 from gearcore.errors import CannotListen
@@ -19,6 +19,7 @@ from gearcore.protocol import PacketType as P
 from gearcore.server import Limits, Server
 from gearcore.server.identity import Identity, identify
 from gearcore.server.listeners import TcpListener
+from gearcore.server.loop import DirectEventLoop
 from gearcore.server.tls import BadTlsFile, TlsFiles
 
 
@@ -94,6 +95,14 @@ def test_plain_and_tls_side_by_side(authority):
             assert echo(sock)
         with connect(tls_port, authority.client(common_name="worker-1")) as sock:
             assert echo(sock)
+
+
+@needs_direct_sockets
+def test_only_a_server_without_tls_waits_in_the_event_loop_of_plain_sockets(authority):
+    tls = TcpListener("127.0.0.1", 0, tls=authority.files())
+    for server, is_direct in ((Server(port=0), True), (Server(port=0, listeners=[tls]), False)):
+        with closing(server.new_event_loop()) as loop:
+            assert isinstance(loop, DirectEventLoop) is is_direct
 
 
 def test_a_context_of_ones_own_may_be_given(authority):

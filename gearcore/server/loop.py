@@ -19,7 +19,7 @@ HAS_DIRECT_SOCKETS = DirectSockets is not None
 
 
 def new_event_loop(direct: bool) -> asyncio.AbstractEventLoop:
-    """Make an event loop for a server; ``direct`` if it has sockets that it reads and writes by itself.
+    """Make an event loop for a server; ``direct`` for sockets that it reads and writes by itself.
 
     Otherwise it is uvloop's, or the standard library's where there is no uvloop (on Windows).
     """
