@@ -1,6 +1,9 @@
 """Large payloads are shared by jobs and outputs, and freed when the last has no more need of them."""
 
+import gc
 import struct
+import sys
+from pathlib import Path
 
 import pytest
 from world import World, handle
@@ -94,6 +97,23 @@ def test_a_peer_that_reads_nothing_holds_on_to_nothing():
     assert stuck.connection.overflowed
     stuck.leave()
     assert world.broker.memory <= before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how much memory a process has is read from /proc")
+def test_a_broker_that_ends_takes_its_large_jobs_with_it():
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    def play():
+        world = World()
+        world.peer().submit(b"f", b"w" * 1_000_000, type="_BG")
+
+    play()
+    before = resident()
+    for _ in range(100):
+        play()
+    gc.collect()  # the world and its admin commands hold one another
+    assert resident() - before < 20_000_000
 
 
 def test_without_memory_for_it_only_that_submission_is_refused():

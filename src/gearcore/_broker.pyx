@@ -39,7 +39,7 @@ from gearcore._client_packets cimport (
 )
 from gearcore._dispatch cimport Rule
 from gearcore._heap cimport heap_free
-from gearcore._jobs cimport find_job, parse_handle
+from gearcore._jobs cimport find_job, free_job, parse_handle
 from gearcore._offers cimport ability_at
 from gearcore._packets cimport Packet, refuse
 from gearcore._peers cimport (
@@ -308,17 +308,29 @@ cdef bint has_room_for_function(Core *core, const char *name, size_t size):
     return core.functions.count < core.rules.max_functions and core.memory + size <= core.rules.max_memory
 
 
-cdef void free_members(Table *table, size_t offset) noexcept:
-    """Free every member of a table, in which the link lies so many bytes behind the start."""
+cdef Link *take_any(Table *table, size_t *bucket) noexcept nogil:
+    """Take a member out of a table that is to be freed, from `bucket` on; NULL when none is left."""
     cdef Link *link
-    cdef size_t bucket
-    if table.buckets == NULL:
-        return
-    for bucket in range(table.size):
-        while table.buckets[bucket] != NULL:
-            link = table.buckets[bucket]
-            table.buckets[bucket] = link.next
-            free(<char *>link - offset)
+    while table.buckets != NULL and bucket[0] < table.size:
+        link = table.buckets[bucket[0]]
+        if link != NULL:
+            table.buckets[bucket[0]] = link.next
+            return link
+        bucket[0] += 1
+    return NULL
+
+
+cdef void free_jobs_and_functions(Core *core) noexcept nogil:
+    cdef size_t bucket = 0
+    cdef Link *link = take_any(&core.jobs, &bucket)
+    while link != NULL:
+        free_job(core, <Job *>(<char *>link - <size_t>&(<Job *>NULL).by_number))
+        link = take_any(&core.jobs, &bucket)
+    bucket = 0
+    link = take_any(&core.functions, &bucket)
+    while link != NULL:
+        free(<char *>link - <size_t>&(<Function *>NULL).by_name)
+        link = take_any(&core.functions, &bucket)
 
 
 @cython.final
@@ -398,8 +410,7 @@ cdef class Broker:
             remove_all_offers(&self.core, peer_at(at))
             abandon(&self.core, peer_at(at))
             free_peer(&self.core, peer_at(at))
-        free_members(&self.core.jobs, <size_t>&(<Job *>NULL).by_number)
-        free_members(&self.core.functions, <size_t>&(<Function *>NULL).by_name)
+        free_jobs_and_functions(&self.core)
         heap_free(&self.core.delayed)
         heap_free(&self.core.timeouts)
         table_free(&self.core.jobs)

@@ -194,16 +194,20 @@ cdef inline void free_watch(Core *core, Watch *watch) noexcept nogil:
     free(watch)
 
 
+cdef inline void free_job(Core *core, Job *job) noexcept nogil:
+    if job.workload_size >= LARGE:
+        block_release(core, job_apart(job).block)
+    discharge(core, job_size(job.unique_size, job.reducer_size, job.workload_size))
+    free(job)
+
+
 cdef inline void destroy_job(Core *core, Job *job) noexcept nogil:
     """Forget a job that is in no queue and with no worker any more."""
     while job.watches.next != &job.watches:
         free_watch(core, watch_of_job(job.watches.next))
     table_remove(&core.jobs, &job.by_number)
     forget_unique(core, job)
-    if job.workload_size >= LARGE:
-        block_release(core, job_apart(job).block)
-    discharge(core, job_size(job.unique_size, job.reducer_size, job.workload_size))
-    free(job)
+    free_job(core, job)
 
 
 cdef inline void forget_unique(Core *core, Job *job) noexcept nogil:
