@@ -8,11 +8,11 @@ SECONDS ?= 3600
 BIN := $(VENV)/bin
 EXTENSION_SOURCES := setup.py $(wildcard src/gearcore/*.pyx src/gearcore/*.pxd)
 
-.PHONY: help run test lint conformance interop fuzz bench build clean
+.PHONY: help run test lint conformance interop fuzz bench bench-clients build clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 20
 
 run: build ## Serve on 127.0.0.1:4730 with a demonstration worker, and send it a job
 	@$(BIN)/gearcore demo
@@ -36,6 +36,9 @@ fuzz: build ## Fuzz the codec and the broker for SECONDS, by default an hour
 
 bench: build ## Compare the speed with gearmand's, on a quiet machine for half an hour; BENCH=--quick for a look
 	$(BIN)/python -m benchmarks.server $(BENCH)
+
+bench-clients: build ## Compare the client and the worker with other libraries' in a quarter of an hour; BENCH=--quick for a look
+	$(BIN)/python -m benchmarks.clients $(BENCH)
 
 build: $(VENV)/built ## Compile what has changed, into the virtual environment
 

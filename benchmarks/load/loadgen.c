@@ -278,6 +278,11 @@ static long progress(void) {
   return operations_done + queued + offered - unsettled;
 }
 
+/* Those who serve others may wait for them as long as they like. */
+static bool expects_progress(void) {
+  return opt.mode != SERVE || phase != RUNNING;
+}
+
 static void run_until(bool (*finished)(void)) {
   struct epoll_event events[256];
   long before = progress();
@@ -293,7 +298,7 @@ static void run_until(bool (*finished)(void)) {
     if (progress() != before) {
       before = progress();
       since = now();
-    } else if (now() - since > (uint64_t)opt.patience * 1000000000u)
+    } else if (expects_progress() && now() - since > (uint64_t)opt.patience * 1000000000u)
       give_up(STALLED, "stalled");
   }
 }

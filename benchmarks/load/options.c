@@ -22,6 +22,7 @@ static const char usage[] =
     "  flood       one client has a foreground job at a time, while c - 1 keep d background jobs in flight\n"
     "  register    w workers offer funcs functions each; an operation is one of them\n"
     "  connect     n connections are opened, and each is answered once; they stay until the last\n"
+    "  serve       w workers answer whoever submits, until the program is ended; nothing is reported\n"
     "\n"
     "key (default)\n"
     "  n (100000)  operations        d (64)  requests in flight for each client\n"
@@ -49,6 +50,7 @@ static const struct {
     {"flood", FLOOD, true, true},
     {"register", REGISTER, false, true},
     {"connect", CONNECT, false, false},
+    {"serve", SERVE, false, true},
 };
 
 static void refuse(const char *what, const char *word) {
@@ -131,7 +133,7 @@ struct options options_read(int count, char **words) {
   for (int i = 5; i < count; i++) read_key(&o, words[i]);
 
   /* Without a number it drains what there is; the slices are then those of the default. */
-  o.endless = o.mode == DRAIN && !o.operations;
+  o.endless = o.mode == SERVE || (o.mode == DRAIN && !o.operations);
   if (!o.operations) o.operations = DEFAULT_OPERATIONS;
   if (o.mode == STEADY && !o.queued) refuse("`steady` needs jobs in the queue", "queued=0");
   if (o.mode == FLOOD && o.clients < 2) refuse("`flood` needs a client that floods", "c=1");

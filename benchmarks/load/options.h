@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-enum mode { ECHO, SUBMIT, DRAIN, FOREGROUND, STREAM, STEADY, COALESCE, FLOOD, REGISTER, CONNECT };
+enum mode { ECHO, SUBMIT, DRAIN, FOREGROUND, STREAM, STEADY, COALESCE, FLOOD, REGISTER, CONNECT, SERVE };
 
 struct options {
   const char *host;
@@ -13,7 +13,7 @@ struct options {
   const char *mode_name;
   bool with_clients, with_workers;
   long operations;
-  bool endless; /* until nothing is left, however many operations that takes */
+  bool endless; /* until nothing is left or it is ended, however many operations that takes */
   long clients, workers, idle;
   long depth, grabs;
   long size, functions;
