@@ -11,6 +11,11 @@ __all__ = ["LINES", "Kind", "Line", "choose"]
 WARM_UP = 20
 """Operations before those that are measured."""
 
+BATCH = 100
+"""Jobs at once where several can be. With more libgearman and the Python libraries become slower."""
+
+MOST_BYTES_UNDER_WAY = 8 << 20
+
 MOST_BYTES = 256 << 20
 """What the server has to hold of the workloads of one measurement."""
 
@@ -56,8 +61,6 @@ class Line:
     kind: Kind
     size: int
     label: str
-    depth: int
-    """Jobs under way at once, where several can be."""
 
     @property
     def name(self) -> str:
@@ -67,7 +70,11 @@ class Line:
     @property
     def at_once(self) -> int:
         """Jobs under way at once on this line."""
-        return self.depth if self.kind.has_many else 1
+        return self.under_way(BATCH) if self.kind.has_many else 1
+
+    def under_way(self, most: int) -> int:
+        """A number of jobs to have under way at once, or fewer where they are large."""
+        return min(most, max(10, MOST_BYTES_UNDER_WAY // self.size))
 
     @property
     def instead(self) -> str:
@@ -80,17 +87,8 @@ class Line:
         return max(50, min(int(in_a_second * seconds), MOST_BYTES // self.size))
 
 
-def depth_of(kind: Kind, size: int) -> int:
-    """How many at once: the customary numbers, or fewer of what is large."""
-    if size > 1 << 16:
-        return 10
-    return 1000 if kind is Kind.SUBMIT_MANY else 100
-
-
 LINES: Sequence[Line] = [
-    Line(kind, size, label, depth_of(kind, size))
-    for kind in Kind
-    for size, label in ((32, "32"), (1024, "1k"), (1 << 20, "1m"))
+    Line(kind, size, label) for kind in Kind for size, label in ((32, "32"), (1024, "1k"), (1 << 20, "1m"))
 ]
 
 

@@ -27,6 +27,9 @@ CANNOT = 3
 PATIENCE = 60.0
 """Seconds that an adapter may take longer than it was told to."""
 
+DEEP = 1000
+"""Submissions that loadgen has under way at once."""
+
 LIMIT_IN_A_SECOND = {
     Kind.SUBMIT: 30_000,
     Kind.SUBMIT_MANY: 1_000_000,
@@ -116,7 +119,7 @@ def measure_one(plan: Plan, line: Line, library: Library, programs: Programs) ->
     command = plan.commands[library]
     with start(plan.server) as server:
         if line.kind.is_worker:
-            fill(programs, server, line, line.most(plan.seconds) + WARM_UP + line.depth)
+            fill(programs, server, line, line.most(plan.seconds) + WARM_UP + line.at_once)
         if library.name == LIMIT:
             return run_loadgen(command, server, line, plan.seconds)
         words = [
@@ -124,7 +127,7 @@ def measure_one(plan: Plan, line: Line, library: Library, programs: Programs) ->
             line.kind.value,
             "127.0.0.1",
             *(str(server.port), FUNCTION, str(line.size), str(line.most(plan.seconds))),
-            *(str(plan.seconds), str(WARM_UP), str(line.depth)),
+            *(str(plan.seconds), str(WARM_UP), str(line.at_once)),
         ]
         if line.kind is Kind.FOREGROUND:
             with serving(programs, server):
@@ -150,10 +153,10 @@ def run_loadgen(command: Sequence[str], server: Server, line: Line, seconds: flo
     count = min(line.most(seconds), max(100, int(LIMIT_IN_A_SECOND[line.kind] * seconds)))
     load = {
         Kind.SUBMIT: "submit d=1",
-        Kind.SUBMIT_MANY: f"submit d={line.depth}",
+        Kind.SUBMIT_MANY: f"submit d={line.under_way(DEEP)}",
         Kind.FOREGROUND: "foreground d=1",
         Kind.WORK: "drain",
-        Kind.PREFETCH: f"drain grabs={line.depth}",
+        Kind.PREFETCH: f"drain grabs={line.at_once}",
     }[line.kind]
     figures = run(
         [*command, "127.0.0.1", str(server.port), "0", *load.split(), f"n={count}", f"size={line.size}"],
@@ -168,7 +171,7 @@ def run_loadgen(command: Sequence[str], server: Server, line: Line, seconds: flo
 
 def fill(programs: Programs, server: Server, line: Line, count: int) -> None:
     """Queue jobs for a worker to drain."""
-    words = ["submit", f"n={count}", f"size={line.size}", f"d={line.depth}"]
+    words = ["submit", f"n={count}", f"size={line.size}", f"d={line.under_way(DEEP)}"]
     run([str(programs.loadgen), "127.0.0.1", str(server.port), "0", *words], 0)
 
 

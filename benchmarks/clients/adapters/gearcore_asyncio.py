@@ -30,7 +30,7 @@ async def submit_many(load: Load, watch: Stopwatch) -> None:
         async for _ in client.submit_many([item] * load.warm_up, background=True):
             pass
         watch.start()
-        async for _ in client.submit_many(watch.operations(item), window=load.depth, background=True):
+        async for _ in client.submit_many(watch.operations(item), background=True):
             pass
         watch.stop()
 

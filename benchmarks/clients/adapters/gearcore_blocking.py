@@ -27,7 +27,7 @@ def submit_many(load: Load, watch: Stopwatch) -> None:
     with Client(load.server) as client:
         exhaust(client.submit_many([item] * load.warm_up, background=True))
         watch.start()
-        exhaust(client.submit_many(watch.operations(item), window=load.depth, background=True))
+        exhaust(client.submit_many(watch.operations(item), background=True))
         watch.stop()
 
 
