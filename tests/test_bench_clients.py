@@ -95,7 +95,9 @@ def test_a_worker_does_the_jobs_that_it_counts(adapter, programs, mode):
         assert run_adapter(adapter, mode, server)["ops"] == MOST
         with Caller(server) as admin:
             left = int(admin.line(b"status\n").split(b"\t")[1])
-        assert left == 100 - MOST - WARM_UP
+        # What a worker has in hand when it is told to stop it still does.
+        in_hand = DEPTH + 1 if mode == "prefetch" else 0
+        assert 0 <= 100 - MOST - WARM_UP - left <= in_hand
 
 
 def test_an_adapter_ends_with_its_time(adapter):
