@@ -36,8 +36,12 @@ class Event(NamedTuple):
         return f"{self.name}({body!r})"
 
 
+_WATCH = 'read -r _; kill -s KILL -- "-$0"'
+"""A shell's program that ends a process group when its standard input does."""
+
+
 class Process:
-    """A peer's process, with all that it starts itself."""
+    """A peer's process, with all that it starts itself. None outlives the tests, however they end."""
 
     def __init__(self, command: list[str], environment: dict[str, str] | None = None) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (open for as long as the process runs)
@@ -48,6 +52,10 @@ class Process:
             stderr=self._errors,
             env=os.environ | (environment or {}),
             start_new_session=True,  # a group of its own, which can be killed as a whole
+        )
+        # Whoever kills the tests closes the other end of this pipe. A worker whose server is gone would spin.
+        self._watchdog = subprocess.Popen(
+            ["sh", "-c", _WATCH, str(self._process.pid)], stdin=subprocess.PIPE, start_new_session=True
         )
 
     @property
@@ -70,10 +78,13 @@ class Process:
 
     def kill(self) -> None:
         """End it and all that it started, at once."""
+        # First, since the number of the group may be that of others soon.
+        self._watchdog.kill()
+        self._watchdog.wait()
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout, self._errors):
+        for stream in (self._process.stdin, self._process.stdout, self._watchdog.stdin, self._errors):
             with suppress(BrokenPipeError):
                 stream.close()
 
