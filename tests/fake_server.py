@@ -44,6 +44,13 @@ class Peer:
         assert packet.type in types, f"{packet} came instead of {types}"
         return packet.args
 
+    def receive_line(self, line: bytes) -> None:
+        """Take a line of text, which must be this one."""
+        data = b""
+        while not data.endswith(b"\n"):
+            data += self._socket.recv(len(line) - len(data))
+        assert data == line
+
     def accept_options(self) -> None:
         """Answer what a client asks first."""
         self.send(PacketType.OPTION_RES, *self.receive(PacketType.OPTION_REQ))

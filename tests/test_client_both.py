@@ -8,7 +8,7 @@ import time
 
 import pytest
 from both import CLIENTS, scene
-from fake_server import PATIENCE, Peer
+from fake_server import PATIENCE, FakeServer, Peer
 
 from gearcore import (
     ConnectionLost,
@@ -20,6 +20,7 @@ from gearcore import (
     JobProgress,
     JobWarning,
     Priority,
+    ProtocolError,
     ServerError,
     Submission,
     TimedOut,
@@ -511,6 +512,32 @@ async def test_many_at_once(connect, server, worker, running):
     with running(worker):
         async with connect(str(server)) as client:
             await asyncio.gather(*(ask(client, name) for name in range(8)))
+
+
+@scene
+async def test_cancel_where_the_server_cannot(connect):
+    def submission(peer):
+        peer.accept_options()
+        peer.receive(P.SUBMIT_JOB_BG)
+        peer.send(P.JOB_CREATED, b"H:1")
+
+    def answering(text):
+        def script(peer):
+            peer.receive_line(b"cancel job H:1\r\n")
+            peer.send_bytes(text)
+            peer.wait_until_closed()
+
+        return script
+
+    scripts = [answering(text) for text in (b"ERR UNKNOWN_COMMAND no+such\r\n", b"220 mail.example\r\n", b"")]
+    with FakeServer(submission, *scripts) as server:
+        async with connect(str(server)) as client:
+            job = await client.submit("f", background=True)
+            assert not await job.cancel()
+            with pytest.raises(ProtocolError, match=f"{server} answered '220 mail"):
+                await job.cancel()
+            with pytest.raises(TimedOut, match=f"waited 0.1 s for {server} to cancel job H:1"):
+                await job.cancel(timeout=0.1)
 
 
 @scene

@@ -8,8 +8,8 @@ import math
 
 from gearcore._connecting import explain
 from gearcore.aio.links import Links
-from gearcore.errors import ConnectionLost, GearcoreError, TimedOut
-from gearcore.session.admin import Line, ask_to_cancel
+from gearcore.errors import ConnectionLost, GearcoreError, ServerError, TimedOut
+from gearcore.session import commands
 from gearcore.session.fleet import Place
 
 __all__ = ["cancel_job"]
@@ -17,18 +17,18 @@ __all__ = ["cancel_job"]
 
 async def cancel_job(links: Links, place: Place, handle: str, seconds: float) -> bool:
     """Have a server drop a job; returns whether it could. Raises TimedOut and ConnectionLost."""
-    command = ask_to_cancel(handle)
-    answer = Line(place.name)
+    command = commands.cancel(handle)
+    session = commands.AdminSession(place.name)
     try:
         async with asyncio.timeout(None if seconds == math.inf else seconds):
             reader, writer = await links.open(place, seconds)
             try:
-                writer.write(command)
-                while not answer.complete:
+                writer.write(session.ask(command))
+                while not session.answered:
                     data = await reader.read(1024)
                     if not data:
                         raise ConnectionLost(f"the connection to {place.name} ended: the server closed it")
-                    answer.receive(data)
+                    session.receive(data)
             finally:
                 writer.close()
                 with contextlib.suppress(OSError):
@@ -39,4 +39,7 @@ async def cancel_job(links: Links, place: Place, handle: str, seconds: float) ->
         raise
     except OSError as error:
         raise ConnectionLost(f"the connection to {place.name} ended: {explain(error)}") from error
-    return answer.ok
+    try:
+        return session.answer(command)
+    except ServerError:  # it knows no such command
+        return False
