@@ -36,13 +36,17 @@ class Peer:
 
     def receive(self, *types: PacketType) -> tuple[bytes, ...]:
         """The arguments of the next packet, which must be of one of these types."""
-        while not self._packets:
-            data = self._socket.recv(65536)
-            assert data, f"the connection was closed instead of {types}"
-            self._packets += self._parser.feed(data)
-        packet = self._packets.pop(0)
+        packet = self.receive_packet()
         assert packet.type in types, f"{packet} came instead of {types}"
         return packet.args
+
+    def receive_packet(self) -> Packet:
+        """The next packet."""
+        while not self._packets:
+            data = self._socket.recv(65536)
+            assert data, "the connection was closed instead of sending a packet"
+            self._packets += self._parser.feed(data)
+        return self._packets.pop(0)
 
     def receive_line(self, line: bytes) -> None:
         """Take a line of text, which must be this one."""

@@ -10,7 +10,6 @@ import pytest
 from fake_server import PATIENCE, FakeServer, Peer, free_port
 
 import gearcore.session.pauses
-import gearcore.worker.links
 from gearcore import (
     Client,
     ConnectionLost,
@@ -396,23 +395,6 @@ class TestAgainstScripts:
         warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
         assert len(warnings) == 4
         assert all(str(server) in warning for warning in warnings)
-
-    def test_it_grabs_after_a_long_sleep(self, monkeypatch):
-        """The NOOP of a delayed job is not sent by gearmand 1.1, and any may be lost."""
-        monkeypatch.setattr(gearcore.worker.links, "LONGEST_SLEEP", 0.02)
-
-        def script(peer):
-            accept(peer)
-            for _ in range(3):
-                bed(peer)
-                peer.receive(P.GRAB_JOB_ALL)
-            peer.send(P.JOB_ASSIGN, b"H:1", b"f", b"x")
-            peer.receive(P.WORK_COMPLETE)
-            peer.receive(P.RESET_ABILITIES)
-            peer.wait_until_closed()
-
-        with FakeServer(script) as server:
-            self.worker(server).run(max_jobs=1)
 
     def test_a_job_longer_than_the_timeout(self):
         """The timeout is the server's, for an answer; a job takes as long as it takes."""

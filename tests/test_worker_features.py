@@ -1,6 +1,7 @@
 """What blocking and asyncio workers do alike, whatever runs their functions."""
 
 import asyncio
+import gc
 import json
 import logging
 import sys
@@ -12,6 +13,7 @@ from fake_server import PATIENCE, FakeServer, free_port
 
 import gearcore.aio
 import gearcore.session.pauses
+import gearcore.worker.links
 from gearcore import Client, JobException, JobFailed, ServerUnavailable, Worker
 from gearcore.protocol import PacketType as P
 from gearcore.server.listeners import UnixListener
@@ -366,6 +368,7 @@ def test_tls_and_a_unix_socket(make, running, authority, tmp_path):
                 with Client(address, tls=authority.client(), timeout=PATIENCE) as client:
                     for _ in range(3):
                         assert len(client.submit("f", bytes(1_000_000)).result(PATIENCE)) == 2_000_000
+    gc.collect()  # which complains about what was not closed
 
 
 def test_what_is_left_after_the_grace_is_given_back(client, server, make_concurrent, running):
@@ -385,6 +388,30 @@ def test_what_is_left_after_the_grace_is_given_back(client, server, make_concurr
     settle(lambda: not job.status().running)
     assert job.status().known
     go.set()
+
+
+def test_it_grabs_after_a_long_sleep(make, running, monkeypatch):
+    """The NOOP of a delayed job is not sent by gearmand 1.1, and any may be lost."""
+    monkeypatch.setattr(gearcore.worker.links, "LONGEST_SLEEP", 0.02)
+
+    def script(peer):
+        peer.receive(P.CAN_DO)
+        for _ in range(3):
+            while peer.receive_packet().type == P.GRAB_JOB_ALL:  # the threads grab for each of them
+                time.sleep(0.05)  # until it looks whether the answer is overdue
+                peer.send(P.NO_JOB)
+        peer.receive(P.GRAB_JOB_ALL)
+        peer.send(P.JOB_ASSIGN, b"H:1", b"f", b"x")
+        while peer.receive_packet().type != P.WORK_COMPLETE:
+            pass
+        done.set()
+
+    done = threading.Event()
+    with FakeServer(script) as server:
+        worker = make(str(server), timeout=PATIENCE)
+        worker.register("f", lambda job: job.workload)
+        with running(worker):
+            assert done.wait(PATIENCE)
 
 
 def test_map_and_reduce(server, client, make_concurrent, running):

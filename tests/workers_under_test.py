@@ -1,6 +1,6 @@
 """A worker as a program of its own, for tests that send signals to it or have it fork.
 
-``python workers_under_test.py KIND ADDRESS...``: KIND is ``one``, ``threads``, ``processes`` or ``asyncio``.
+``python workers_under_test.py KIND ADDRESS...``: KIND is one of ``MAKERS``. GRACE is their grace, in seconds.
 """
 
 import asyncio
@@ -13,14 +13,16 @@ import time
 import gearcore.aio
 from gearcore import Worker
 
+GRACE = float(os.environ.get("GRACE", "0.5"))
+
 MAKERS = {
-    "one": lambda servers: Worker(servers, grace=0.5),
-    "prefetch": lambda servers: Worker(servers, grace=0.5, prefetch=16),
-    "threads": lambda servers: Worker(servers, threads=4, grace=0.5),
-    "processes": lambda servers: Worker(servers, processes=4, grace=0.5, timeout=5.0),
+    "one": lambda servers: Worker(servers, grace=GRACE),
+    "prefetch": lambda servers: Worker(servers, grace=GRACE, prefetch=16),
+    "threads": lambda servers: Worker(servers, threads=4, grace=GRACE),
+    "processes": lambda servers: Worker(servers, processes=4, grace=GRACE, timeout=5.0),
     "recycled": lambda servers: Worker(servers, processes=2, max_jobs_per_process=3),
     "lean": lambda servers: Worker(servers, processes=1, max_memory_per_process=200_000_000),
-    "asyncio": lambda servers: gearcore.aio.Worker(servers, concurrency=4, grace=0.5),
+    "asyncio": lambda servers: gearcore.aio.Worker(servers, concurrency=4, grace=GRACE),
 }
 
 
@@ -33,6 +35,10 @@ def main() -> None:
     @worker.function
     def echo(job):
         return job.workload
+
+    @worker.function
+    def reverse(job):
+        return job.workload[::-1]
 
     @worker.function
     def mark(job):

@@ -17,9 +17,10 @@ from gearcore.errors import ConnectionLost, GearcoreError, TimedOut
 from gearcore.protocol import PacketType
 from gearcore.session.crew import Crew
 from gearcore.session.worker import Assignment, Submitted, WorkerSession, WorkerState
+from gearcore.worker import links
 from gearcore.worker.endings import Completed, Outcome, Raised, describe, end, settle
 from gearcore.worker.functions import Function
-from gearcore.worker.links import LONGEST_SLEEP, Target
+from gearcore.worker.links import Target
 from gearcore.worker.periodic import Scheduler
 from gearcore.worker.running import name
 from gearcore.worker.settings import Settings, make_lanes
@@ -44,6 +45,7 @@ class Link(asyncio.Protocol):
         self._since = time.monotonic()
         self._transport: asyncio.Transport | None = None
         self._room: asyncio.Future[None] | None = None
+        self._closed: asyncio.Future[None] = self._loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """There is a connection."""
@@ -71,6 +73,8 @@ class Link(asyncio.Protocol):
             cause = explain(error) if isinstance(error, OSError) else str(error)
         self.leave(ConnectionLost(f"the connection to {self} ended: {cause}"))
         self.resume_writing()
+        if not self._closed.done():
+            self._closed.set_result(None)
 
     def pause_writing(self) -> None:
         """There is much that the system has not taken."""
@@ -106,7 +110,7 @@ class Link(asyncio.Protocol):
         """When something is to be done for this link, unless it is heard of before."""
         if self.session.expects or self._room is not None:
             return self._since + self._timeout
-        return self._since + LONGEST_SLEEP
+        return self._since + links.LONGEST_SLEEP
 
     def look(self, now: float) -> None:
         """Do what is to be done when nothing was heard until ``deadline()``."""
@@ -126,14 +130,17 @@ class Link(asyncio.Protocol):
         if not self.gone.done():
             self.gone.set_result(error)
 
-    def close(self, *, at_once: bool = True) -> None:
-        """Close the connection; unless ``at_once`` what is unsent is sent first."""
+    async def end(self) -> None:
+        """Close the connection once all is sent. Of TLS the server has a part in that."""
+        if self._transport is not None:
+            self._transport.close()
+            await asyncio.wait({self._closed}, timeout=self._timeout)
+
+    def close(self) -> None:
+        """Close the connection at once. What is unsent is dropped."""
         self.leave(None)
         if self._transport is not None:
-            if at_once:
-                self._transport.abort()
-            else:
-                self._transport.close()
+            self._transport.abort()
 
     def __str__(self) -> str:
         return self.session.server
@@ -318,18 +325,20 @@ class Engine:
         try:
             while not link.gone.done():
                 now = time.monotonic()
-                seconds = min(link.deadline() - now, self._settings.timeout)
+                # It may begin to sleep, or to expect an answer, meanwhile.
+                seconds = min(link.deadline() - now, self._settings.timeout, links.LONGEST_SLEEP)
                 await asyncio.wait({link.gone}, timeout=max(seconds, 0.0))
                 if not link.gone.done():
                     link.look(time.monotonic())
                     self.change()
             error = link.gone.result()
-            link.close(at_once=error is not None)
+            if error is None:
+                await link.end()
         finally:
             self._links.discard(link)
             self._crew.remove(session)
             self._waiting = deque(job for job in self._waiting if job._outlet is not link)
-            link.close(at_once=not link.gone.done() or link.gone.result() is not None)
+            link.close()
             log.info("%s: disconnected", link)
             if session.answered:
                 self._answered = True
@@ -370,7 +379,7 @@ class Engine:
             for link in self._links:
                 self._set_alarm(link)
             self.change()
-            await self.pause(min(max(self._scheduler.deadline() - time.time(), 0.01), LONGEST_SLEEP))
+            await self.pause(min(max(self._scheduler.deadline() - time.time(), 0.01), links.LONGEST_SLEEP))
 
     async def _close(self, tasks: set[asyncio.Task[None]]) -> None:
         self.stopping = True

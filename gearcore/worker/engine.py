@@ -14,6 +14,7 @@ from gearcore.errors import GearcoreError
 from gearcore.protocol import PacketType
 from gearcore.session.crew import Crew
 from gearcore.session.worker import Assignment, Submitted, WorkerNews, WorkerSession, WorkerState
+from gearcore.worker import links
 from gearcore.worker.endings import Completed, Outcome, Raised, describe, end, settle
 from gearcore.worker.executor import Executor
 from gearcore.worker.functions import Function
@@ -172,7 +173,8 @@ class Engine:
 
     def _deadline(self) -> float:
         now = time.monotonic()
-        times = [now + self._settings.timeout, self._executor.deadline()]
+        # A connection that begins to sleep or to expect an answer meanwhile is looked at in time.
+        times = [now + min(self._settings.timeout, links.LONGEST_SLEEP), self._executor.deadline()]
         times += [link.deadline() for link in self._links.values()]
         if self._stop_by is not None:
             times.append(self._stop_by)

@@ -49,8 +49,6 @@ class Inline(Executor):
         if not self._batch:
             self._run(job)
             return True
-        if not self._needed.is_set():
-            self._needed.set()
         begin = time.monotonic()
         count = 0
         while job is not None:
@@ -83,13 +81,17 @@ class Inline(Executor):
             self._lock.acquire()
         self._shop.ended(job, outcome)
         self._ended += 1
+        if self._batch and not self._needed.is_set():
+            self._needed.set()
 
     def _send_late_ends(self) -> None:
-        idle = 0
+        seen, idle = 0, _IDLE
         while not self._closed:
             if idle == _IDLE:
                 self._needed.clear()
-                self._needed.wait()
+                # A job may have ended, or all of it, just before.
+                if seen == self._ended and not self._closed:
+                    self._needed.wait()
                 idle = 0
             seen = self._ended
             time.sleep(_PATIENCE)
