@@ -1,6 +1,7 @@
 """What blocking and asyncio workers do alike, whatever runs their functions."""
 
 import asyncio
+import contextvars
 import gc
 import json
 import logging
@@ -486,6 +487,70 @@ def test_a_result_does_not_wait_for_the_job_behind_it(server, client, running):
         go.set()
         assert jobs[3].result(PATIENCE) == b"3"
         assert job is None
+
+
+def test_a_result_does_not_wait_for_the_job_behind_it_in_an_event_loop(server, client, running):
+    worker = gearcore.aio.Worker(server.address, prefetch=8)
+    started = threading.Semaphore(0)
+    go = threading.Semaphore(0)
+
+    @worker.function
+    async def f(job):
+        if job.workload == b"long":
+            started.release()
+            while not go.acquire(blocking=False):
+                await asyncio.sleep(0.002)
+        return job.workload
+
+    def submit(count):
+        return [client.submit("f", b"%d" % number) for number in range(count)], client.submit("f", b"long")
+
+    before, long = submit(20)
+    with running(worker):
+        for count in (1, 2, 3, 4, 5, 6, 7):
+            assert started.acquire(timeout=PATIENCE)
+            for job in before:
+                job.result(PATIENCE)
+            before, last = submit(count)  # while it runs: so many are in hand when it ends
+            settle(lambda last=last: last.status().running)
+            go.release()
+            assert long.result(PATIENCE) == b"long"
+            long = last
+        assert started.acquire(timeout=PATIENCE)
+        for job in before:
+            job.result(PATIENCE)
+        go.release()
+
+
+def test_jobs_in_an_event_loop_share_no_context_and_no_cancellation(server, client, running):
+    """Although those that do not await run in one task, one after the other."""
+    worker = gearcore.aio.Worker(server.address, prefetch=8)
+    variable = contextvars.ContextVar("variable", default=b"nobody")
+
+    @worker.before_job
+    def before(job):
+        assert variable.get() == b"nobody"
+        variable.set(job.unique.encode())
+
+    @worker.function
+    async def f(job):
+        if job.workload == b"cancel":
+            asyncio.current_task().cancel()
+        elif job.workload == b"await":
+            await asyncio.sleep(0)
+        elif job.workload == b"limited":
+            async with asyncio.timeout(0.01):
+                await asyncio.sleep(PATIENCE)
+        return variable.get()
+
+    kinds = [b"", b"cancel", b"", b"await", b"", b"", b"limited", b"cancel", b"", b"await", b"limited"] * 5
+    jobs = [client.submit("f", kind, unique=f"u{number}") for number, kind in enumerate(kinds)]
+    with running(worker):
+        for number, (kind, job) in enumerate(zip(kinds, jobs, strict=True)):
+            if kind == b"limited":
+                assert job.exception(PATIENCE).data == b"TimeoutError"
+            else:
+                assert job.result(PATIENCE) == b"u%d" % number
 
 
 @pytest.mark.parametrize("make", [Worker, gearcore.aio.Worker])

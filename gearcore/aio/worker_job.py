@@ -9,8 +9,9 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Protocol
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from gearcore.protocol import PacketType
 from gearcore.session.worker import Assignment
@@ -23,9 +24,11 @@ from gearcore.worker.running import checked, limit, name
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["Outlet", "Runner", "WorkerJob"]
+__all__ = ["Outlet", "Runner", "WorkerJob", "in_context"]
 
 log = logging.getLogger("gearcore.worker")
+
+T = TypeVar("T")
 
 
 class Outlet(Protocol):
@@ -80,6 +83,7 @@ class Runner:
         reduce: Callable[[WorkerJob, Function], Awaitable[Any]],
     ) -> None:
         self._hooks = hooks
+        self._hooked = bool(hooks)
         self._pause = pause
         self._reduce = reduce
 
@@ -93,7 +97,12 @@ class Runner:
         tries = 1
         while True:
             try:
-                result = await self._call(job)
+                if self._hooked or function is None or not function.is_bare_async:
+                    result = await self._call(job)
+                else:
+                    result = await function.call(job)
+                    if type(result) is not bytes:
+                        result = b"" if result is None else checked(result)
             except Failure as failure:
                 seconds = time.monotonic() - start
                 log.warning("%s: %s failed after %.3f s: %s", job._outlet, name(job), seconds, failure)
@@ -119,7 +128,7 @@ class Runner:
 
     async def _call(self, job: WorkerJob) -> Buffer:
         function = job._known
-        if not self._hooks:
+        if not self._hooked:
             return await self._result(job, function)
         result: Buffer = b""
         error: BaseException | None = None
@@ -162,6 +171,22 @@ class Runner:
         if value is None:
             return b""
         return checked(function.encoding.pack(value, "result"))
+
+
+@types.coroutine
+def in_context(context: contextvars.Context, coroutine: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+    """Await a coroutine that has a context of its own, in the task that runs."""
+    step, value = coroutine.send, None
+    try:
+        while True:
+            waited_for = context.run(step, value)
+            try:
+                step, value = coroutine.send, (yield waited_for)
+            except BaseException as error:
+                step, value = coroutine.throw, error
+    except StopIteration as end:
+        result: T = end.value
+        return result
 
 
 def _give_way(error: BaseException) -> None:

@@ -37,9 +37,13 @@ class Function:
     is_plain: bool = field(init=False)
     """Whether it is enough to call it: with the job, for bytes."""
 
+    is_bare_async: bool = field(init=False)
+    """Whether it is enough to call and await it, for as long as it takes."""
+
     def __post_init__(self) -> None:
-        plain = self.encoding is BYTES and not self.is_async and self.aggregate is None
-        object.__setattr__(self, "is_plain", plain)
+        bare = self.encoding is BYTES and self.aggregate is None
+        object.__setattr__(self, "is_plain", bare and not self.is_async)
+        object.__setattr__(self, "is_bare_async", bare and self.is_async and self.timeout is None)
 
 
 @dataclass(frozen=True, slots=True)
