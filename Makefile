@@ -2,13 +2,13 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-# How long to fuzz.
-SECONDS ?= 3600
+# How long to fuzz, by default an hour, and to kill servers and workers, by default a minute.
+SECONDS ?=
 
 BIN := $(VENV)/bin
 EXTENSION_SOURCES := setup.py $(wildcard src/gearcore/*.pyx src/gearcore/*.pxd)
 
-.PHONY: help run test lint conformance interop fuzz bench bench-clients build clean
+.PHONY: help run test lint conformance interop fuzz chaos bench bench-clients build clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -32,7 +32,10 @@ interop: build ## Run clients and workers of other languages against gearcore, a
 	$(BIN)/python tests/interop
 
 fuzz: build ## Fuzz the codec and the broker for SECONDS, by default an hour
-	$(BIN)/python tests/fuzz --seconds $(SECONDS)
+	$(BIN)/python tests/fuzz --seconds $(or $(SECONDS),3600)
+
+chaos: build ## Kill servers and workers under load for SECONDS, by default a minute, of each kind of server
+	$(BIN)/python tests/chaos --seconds $(or $(SECONDS),60)
 
 bench: build ## Compare the speed with gearmand's, on a quiet machine for half an hour; BENCH=--quick for a look
 	$(BIN)/python -m benchmarks.server $(BENCH)
