@@ -1,4 +1,4 @@
-"""The connections of a blocking client, and the waiting for what comes over them.
+"""What a blocking client's threads do with its connections: they ask, and wait for what comes.
 
 What is decided here is who waits; where a request goes and what becomes of it is the fleet's and the
 session's affair.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import ssl
-import threading
 import time
 import weakref
 from collections import deque
@@ -16,35 +15,23 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any
 
-from gearcore._blocking import Connection, Deadline, Waker, Watch
+from gearcore._blocking import Deadline
 from gearcore.address import ServerAddress
+from gearcore.client.connections import Connections, Link
 from gearcore.errors import ConnectionLost, GearcoreError, ProtocolError, ServerUnavailable, TimedOut
 from gearcore.session.batches import expire
-from gearcore.session.client import ClientSession, JobRequest, all_answered
-from gearcore.session.fleet import Fleet, Place, State
+from gearcore.session.client import JobRequest, all_answered
+from gearcore.session.fleet import Place, State
 from gearcore.session.requests import Request
 
 __all__ = ["Links"]
 
 
-class Link:
-    """One connection of a client, with what is in flight on it. ``heard`` is when something came last."""
-
-    __slots__ = ("connection", "heard", "place", "session")
-
-    def __init__(self, place: Place, connection: Connection) -> None:
-        self.place = place
-        self.connection = connection
-        self.session = ClientSession(place.name, self)
-        self.heard = time.monotonic()
-
-
-class Links:
-    """Connections to any of some servers, for any number of threads.
+class Links(Connections):
+    """The waiting of any number of threads for what comes over the connections.
 
     Of the threads that wait for the servers one leads: it waits for all connections, without the lock, and
-    takes what comes, for all. The others wait for what it brings. ``name`` is what the errors call the
-    servers.
+    takes what comes, for all. The others wait for what it brings.
     """
 
     def __init__(
@@ -55,28 +42,12 @@ class Links:
         timeout: float | None,
         connect_timeout: float,
     ) -> None:
-        self.name = ", ".join(map(str, addresses))
-        self._addresses = addresses
-        self._tls = tls
+        super().__init__(addresses, tls, connect_timeout)
         self._timeout = timeout
-        self._connect_timeout = connect_timeout
-        self._closed = False
-        self._begin()
         _everybody.add(self)
 
     def _begin(self) -> None:
-        # The lock guards everything below.
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
-        self._followers = 0
-        self._led = False
-        self._fleet = Fleet([str(address) for address in self._addresses])
-        self._alone = self._fleet.places[0] if len(self._addresses) == 1 else None
-        self._waker: Waker | None = None
-        self._watch: Watch | None = None
-        self._links: dict[Connection, Link] = {}
-        self._attempts: set[Waker] = set()
-        self._probes: list[threading.Thread] = []
+        super()._begin()
         # What lost its connection and is to be asked again: with its error, and until when.
         self._homeless: deque[tuple[Request, GearcoreError, float]] = deque()
         self._news: list[Request] = []
@@ -144,18 +115,6 @@ class Links:
                     break
                 expire(job)
         raise self._timed_out(job, deadline)
-
-    def places(self, route: bytes = b"") -> list[Place]:
-        """The servers, in the order in which a request with this unique id tries them."""
-        return list(self._fleet.order(route))
-
-    def address_of(self, place: Place) -> ServerAddress:
-        """Where a server listens."""
-        return self._addresses[place.index]
-
-    def connect(self, address: ServerAddress, deadline: Deadline, waker: Waker) -> Connection:
-        """A connection beside the others, for the caller alone."""
-        return Connection.open(address, deadline.sooner(self._connect_timeout), waker, self._tls)
 
     def tell(self) -> None:
         """Call the watchers of what has changed."""
@@ -230,13 +189,6 @@ class Links:
             if deadline.expired:
                 return
 
-    def _follow(self, deadline: Deadline) -> None:
-        self._followers += 1
-        try:
-            self._changed.wait(deadline.remaining())
-        finally:
-            self._followers -= 1
-
     def _lead(self, deadline: Deadline) -> None:
         watch = self._make_watch()
         self._led = True
@@ -260,19 +212,6 @@ class Links:
         if self._news:
             self._tell()
 
-    def _make_watch(self) -> Watch:
-        if self._watch is None:
-            self._waker = Waker()
-            self._watch = Watch(self._waker)
-        return self._watch
-
-    def _wake(self) -> None:
-        """Have the thread that leads look again, and those that follow."""
-        if self._led and self._waker is not None:
-            self._waker.wake()
-        if self._followers:
-            self._changed.notify_all()
-
     def _tell(self) -> None:
         while self._news:
             news, self._news = self._news, []
@@ -283,111 +222,6 @@ class Links:
                         request.watcher(request)
             finally:
                 self._lock.acquire()
-
-    def _route(self, route: bytes, deadline: Deadline, wanted: Place | None = None) -> Link:
-        """A connection for a request. Raises ServerUnavailable when no server can be reached."""
-        failed: list[Place] = []
-        error: ServerUnavailable | None = None
-        while True:
-            if self._closed:
-                raise RuntimeError(f"the client of {self.name} is closed")
-            place = wanted or self._alone
-            if place is None:
-                self._probe()
-                place = self._fleet.choose(route, failed)
-            elif place in failed:
-                place = None
-            if place is None:
-                assert error is not None, "a server that was not chosen has failed"
-                raise error
-            if place.session is not None:
-                link: Link = place.session.link
-                if self._is_there(link, deadline):
-                    return link
-            elif place.state in (State.CONNECTING, State.PROBED):
-                self._follow(deadline)
-                if deadline.expired and place.session is None:
-                    raise TimedOut(f"waited {deadline.seconds:g} s for a connection to {place.name}")
-            else:
-                try:
-                    self._connect(place, deadline)
-                except ServerUnavailable as reason:
-                    failed.append(place)
-                    error = reason
-
-    def _is_there(self, link: Link, deadline: Deadline) -> bool:
-        # The connection may have ended while nobody looked. Now is the time to notice: once the request is
-        # sent there is no telling whether the server took it.
-        if not self._led and link.connection.ready:
-            while link.place.session is link.session and self._receive(link) and not deadline.expired:
-                pass
-        return link.place.session is link.session
-
-    def _connect(self, place: Place, deadline: Deadline) -> None:
-        place.state = State.CONNECTING
-        waker = Waker()
-        self._attempts.add(waker)
-        self._lock.release()
-        try:
-            connection = self.connect(self._addresses[place.index], deadline, waker)
-        except BaseException:
-            self._lock.acquire()
-            place.failed(time.monotonic())
-            raise
-        else:
-            self._lock.acquire()
-            self._attach(Link(place, connection))
-        finally:
-            self._attempts.discard(waker)
-            waker.close()
-            self._wake()
-
-    def _attach(self, link: Link) -> None:
-        if self._closed:
-            link.connection.close()
-            raise RuntimeError(f"the client of {self.name} is closed")
-        link.place.connected(link.session)
-        self._links[link.connection] = link
-        self._make_watch().add(link.connection)
-
-    def _probe(self) -> None:
-        """Try again to reach the servers that are due, beside the others, which are used meanwhile."""
-        for place in self._fleet.due(time.monotonic()):
-            place.state = State.PROBED
-            waker = Waker()
-            self._attempts.add(waker)
-            thread = threading.Thread(
-                target=self._run_probe, args=(place, waker), name=f"connect {place.name}", daemon=True
-            )
-            self._probes = [probe for probe in self._probes if probe.is_alive()]
-            self._probes.append(thread)
-            thread.start()
-
-    def _run_probe(self, place: Place, waker: Waker) -> None:
-        link = None
-        try:
-            deadline = Deadline(self._connect_timeout)
-            link = Link(place, self.connect(self._addresses[place.index], deadline, waker))
-            # A server that takes connections and says nothing is no better than one that takes none.
-            link.connection.send(link.session.data_to_send())
-            while not link.session.accepted and not deadline.expired and not self._closed:
-                link.connection.wait(deadline)
-                link.session.receive(link.connection.receive())
-        except GearcoreError:
-            if link is not None:
-                link.connection.close()
-                link = None
-        with self._lock:
-            self._attempts.discard(waker)
-            waker.close()
-            if link is not None and (self._closed or not link.session.accepted):
-                link.connection.close()
-                link = None
-            if link is None:
-                place.failed(time.monotonic())
-            else:
-                self._attach(link)
-            self._wake()
 
     def _find_homes(self) -> None:
         """Ask again what lost its connection, as far as there is a server for it."""
