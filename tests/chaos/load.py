@@ -21,8 +21,9 @@ class Load:
     """Callers in threads and in an event loop, until ``stop``.
 
     ``counts`` has the jobs that were ``submitted``, which means acknowledged; ``answered`` with their own
-    result; ``resubmitted`` when their server died, once for each time; and ``reported`` as lost, which is
-    what their callers asked for. ``errors`` are the tracebacks of all that no caller may see.
+    result; ``resubmitted`` when their server died, once for each time (not those of ``map``, which does not
+    tell); and ``reported`` as lost, which is what their callers asked for. ``errors`` are the
+    tracebacks of all that no caller may see.
     """
 
     def __init__(self, servers: list[str]) -> None:
