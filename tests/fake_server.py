@@ -7,7 +7,7 @@ from collections.abc import Callable
 from gearcore._codec import Packet, Parser, pack_request, pack_response
 from gearcore.protocol import PacketType
 
-PATIENCE = 5.0
+PATIENCE = 10.0
 """Seconds after which a test fails rather than waits on."""
 
 

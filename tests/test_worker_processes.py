@@ -21,6 +21,7 @@ pytestmark = [
 
 PROGRAM = Path(__file__).parent / "workers_under_test.py"
 PATIENT = 3 * PATIENCE
+"""Seconds for what starts programs, or runs hundreds of jobs."""
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def program(kind, server, grace=0.5):
 
 def settle(check):
     """Wait for what has no event."""
-    give_up = time.monotonic() + PATIENCE
+    give_up = time.monotonic() + PATIENT
     while not check():
         assert time.monotonic() < give_up
         time.sleep(0.005)
@@ -114,7 +115,7 @@ def test_sigterm_under_load_loses_nothing_and_runs_nothing_twice(kind, client, s
             lines = path.read_text().count("\n") if path.exists() else 0
             settle(lambda before=lines: path.exists() and path.read_text().count("\n") > before + 50)
             process.send_signal(stop)
-            assert process.wait(PATIENCE) == 0
+            assert process.wait(PATIENT) == 0
     with program(kind, server):
         settle(lambda: path.read_text().count("\n") >= count)
         settle(lambda: b"mark\t0\t0" in server.admin("status"))
