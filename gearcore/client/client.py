@@ -8,9 +8,8 @@ from ssl import SSLContext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from gearcore._blocking import Waker
 from gearcore.address import Servers, parse_servers
-from gearcore.client.admin import cancel_job
+from gearcore.client.exchange import Exchange
 from gearcore.client.flow import Mapping, Submitting
 from gearcore.client.job import Job
 from gearcore.client.links import Links
@@ -69,7 +68,7 @@ class Client:
         on_loss: OnLoss = "report",
     ) -> None:
         self._terms = TermsMaker(self, time.time, namespace=namespace, encoding=encoding, on_loss=on_loss)
-        self._links = Links(
+        self._links: Exchange = Links(
             parse_servers(servers), tls=client_context(tls), timeout=timeout, connect_timeout=connect_timeout
         )
 
@@ -297,16 +296,7 @@ class Client:
         return read_status(question)
 
     def _cancel(self, job: Job, timeout: float | None) -> bool:
-        deadline = self._links.deadline(timeout)
-        waker = Waker()
-        try:
-            connection = self._links.connect(self._links.address_of(self._place_of(job)), deadline, waker)
-            try:
-                return cancel_job(connection, job.handle, deadline)
-            finally:
-                connection.close()
-        finally:
-            waker.close()
+        return self._links.cancel(self._place_of(job), job.handle, self._links.deadline(timeout))
 
     def _place_of(self, job: Job) -> Place:
         assert job.session is not None, "a job that the user has was submitted"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from gearcore._blocking import Connection, Deadline, Waker, Watch
 from gearcore.address import ServerAddress
+from gearcore.client.admin import cancel_job
 from gearcore.errors import GearcoreError, ServerUnavailable, TimedOut
 from gearcore.session.client import ClientSession
 from gearcore.session.fleet import Fleet, Place, State
@@ -68,9 +69,17 @@ class Connections(ABC):
         """The servers, in the order in which a request with this unique id tries them."""
         return list(self._fleet.order(route))
 
-    def address_of(self, place: Place) -> ServerAddress:
-        """Where a server listens."""
-        return self._addresses[place.index]
+    def cancel(self, place: Place, handle: str, deadline: Deadline) -> bool:
+        """Have a server drop a job, on a connection of its own; returns whether it could."""
+        waker = Waker()
+        try:
+            connection = self.connect(self._addresses[place.index], deadline, waker)
+            try:
+                return cancel_job(connection, handle, deadline)
+            finally:
+                connection.close()
+        finally:
+            waker.close()
 
     def connect(self, address: ServerAddress, deadline: Deadline, waker: Waker) -> Connection:
         """A connection beside the others, for the caller alone."""

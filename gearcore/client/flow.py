@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
 from gearcore._blocking import Deadline
+from gearcore.client.exchange import Exchange
 from gearcore.client.job import Job
-from gearcore.client.links import Links
 from gearcore.session.batches import Flight, Packer
 
 __all__ = ["Mapping", "Submitting"]
@@ -19,7 +18,7 @@ class Submitting:
     """Gives the jobs of ``submit_many`` in batches, each of which is acknowledged."""
 
     def __init__(
-        self, links: Links, packer: Packer[Job], source: Iterator[Any], timeout: float | None
+        self, links: Exchange, packer: Packer[Job], source: Iterator[Any], timeout: float | None
     ) -> None:
         self._links = links
         self._packer = packer
@@ -49,7 +48,7 @@ class Mapping:
 
     def __init__(
         self,
-        links: Links,
+        links: Exchange,
         flight: Flight[Job],
         source: Iterator[Any],
         timeout: float | None,
@@ -79,7 +78,7 @@ class Mapping:
         flight = self._flight
         while True:
             if not self._ended and flight.room > 0:
-                jobs, self._ended = flight.pack(self._source, time.monotonic())
+                jobs, self._ended = flight.pack(self._source, self._links.now())
                 if jobs:
                     self._links.start(jobs, self._links.deadline(self._timeout))
             if flight.ready():
@@ -89,4 +88,4 @@ class Mapping:
                     raise StopIteration
             elif self._ended or flight.room <= 0:
                 self._links.wait_until(flight.ready, flight.limit())
-                flight.expire(time.monotonic())
+                flight.expire(self._links.now())

@@ -52,6 +52,10 @@ class Links(Connections):
         self._homeless: deque[tuple[Request, GearcoreError, float]] = deque()
         self._news: list[Request] = []
 
+    def now(self) -> float:
+        """The time in seconds, of the clock that a job's ``expires`` goes by."""
+        return time.monotonic()
+
     def deadline(self, timeout: float | None) -> Deadline:
         """When a call with this timeout gives up; None stands for the client's own timeout."""
         return Deadline(self._timeout if timeout is None else timeout)
