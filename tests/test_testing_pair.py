@@ -363,6 +363,22 @@ def test_a_function_may_submit_jobs_and_wait_for_them(pair):
     assert order == ["outer", b"later", b"now"]
 
 
+def test_what_ends_a_test_goes_through_a_function_and_the_job_does_not_come_back(pair):
+    calls = []
+
+    @pair.worker.function
+    def check(job):
+        calls.append(job.handle)
+        pytest.fail("this is wrong")
+
+    with pytest.raises(pytest.fail.Exception, match="this is wrong"):
+        pair.client.submit("check")
+    # With one function more the worker connects again, and a broker gives what it left to the next.
+    pair.worker.register("another", lambda job: b"fine")
+    assert pair.client.submit("another").result() == b"fine"
+    assert len(calls) == 1
+
+
 def test_what_a_function_submits_in_the_background_runs_after_it(pair):
     order = []
 

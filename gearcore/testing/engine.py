@@ -156,6 +156,10 @@ class Engine:
         self._depth += 1
         try:
             outcome = self._runner.run(job)
+        except BaseException as error:
+            # Of the test, as pytest.fail() raises it. The job is not to come back in what follows.
+            session.raised(job._assignment.handle, describe(error).encode("utf-8", "backslashreplace"))
+            raise
         finally:
             self._depth -= 1
         try:
