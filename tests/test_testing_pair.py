@@ -253,6 +253,9 @@ def test_a_job_that_waits_can_be_cancelled(lazy):
     assert pair.run_pending() == 0
     assert isinstance(job.exception(), JobFailed)
     assert not job.cancel()
+    ended = pair.client.submit("note", b"3", background=True)
+    assert pair.run_pending() == 1
+    assert not ended.cancel()
 
 
 def test_a_wait_that_cannot_end_ends_at_once(pair):

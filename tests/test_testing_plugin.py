@@ -157,6 +157,7 @@ def test_a_worker_that_fails_fails_the_test(run):
     output = result.stdout.str()
     assert "RuntimeError: the worker has no function to run" in output
     assert "RuntimeError: a worker was ended by KeyboardInterrupt()" in output
+    assert "a worker was ended by RuntimeError" not in output
     assert "TypeError: threads: a worker that is there has its options already" in output
     assert "TypeError: a gearcore.worker.worker.Worker or functions by name" in output
 
