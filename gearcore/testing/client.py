@@ -9,7 +9,7 @@ from gearcore._blocking import Deadline
 from gearcore.client import Client
 from gearcore.encoding import Encoding
 from gearcore.errors import TimedOut
-from gearcore.session.admin import Line, ask_to_cancel
+from gearcore.session import commands
 from gearcore.session.batches import expire
 from gearcore.session.client import ClientSession, JobRequest
 from gearcore.session.fleet import Fleet, Place
@@ -95,11 +95,12 @@ class MemoryLinks:
         return list(self._fleet.places)
 
     def cancel(self, place: Place, handle: str, deadline: Deadline) -> bool:
-        admin = _Admin(ask_to_cancel(handle))
+        command = commands.cancel(handle)
+        admin = _Admin(command)
         connection = self._switch.connect(admin)
         self._switch.exchange()
         self._switch.disconnect(connection)
-        return admin.answer.ok
+        return admin.session.answer(command)
 
     def close(self) -> None:
         self._closed = True
@@ -145,16 +146,16 @@ class _Line:
 class _Admin:
     """A connection for one admin command."""
 
-    def __init__(self, command: bytes) -> None:
-        self.answer = Line(NAME)
-        self._command = command
+    def __init__(self, command: commands.Command[Any]) -> None:
+        self.session = commands.AdminSession(NAME)
+        self._unsent = self.session.ask(command)
 
     def data_to_send(self) -> bytes:
-        command, self._command = self._command, b""
-        return command
+        unsent, self._unsent = self._unsent, b""
+        return unsent
 
     def receive(self, data: Buffer) -> None:
-        self.answer.receive(data)
+        self.session.receive(data)
 
     def lost(self, cause: str) -> None:
         pass  # the answer is there before
