@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -154,7 +155,7 @@ class Engine:
                 if time.monotonic() >= until:
                     return
                 continue
-            ready = self._wait(until)
+            ready = self._wait(min(until, self._alarm()))
             for connection in ready:
                 link = self._links.get(connection)
                 if link is not None:
@@ -170,6 +171,11 @@ class Engine:
             return self._watch.wait_seconds(max(until - time.monotonic(), 0.0))
         finally:
             self.lock.acquire()
+
+    def _alarm(self) -> float:
+        """When the first of the delayed jobs is due that were submitted here, maybe since the last look."""
+        due = min((link.session.due for link in self._links.values()), default=math.inf)
+        return due if due == math.inf else time.monotonic() + due - time.time()
 
     def _deadline(self) -> float:
         now = time.monotonic()
