@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from gearcore._session import JobRequest
+from gearcore._requests import JobRequest
 from gearcore.session.events import JobEvent
 
 __all__ = ["Callbacks"]

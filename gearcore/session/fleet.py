@@ -11,7 +11,8 @@ import random
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-from gearcore._session import ClientSession, JobRequest, Request
+from gearcore._requests import JobRequest, Request
+from gearcore._session import ClientSession
 from gearcore.errors import GearcoreError
 from gearcore.session.pauses import Pauses
 from gearcore.session.routing import Ring

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gearcore._session import JobRequest, Question, Request
+from gearcore._requests import JobRequest, Question, Request
 from gearcore.protocol import PacketType
 from gearcore.session.arguments import check_payload, decode_name, encode_name, read_number
 from gearcore.session.events import JobData, JobEvent, JobProgress, JobStatus, JobWarning

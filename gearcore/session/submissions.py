@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from gearcore._session import Terms
+from gearcore._submissions import Terms
 from gearcore.encoding import BYTES, Encoding, find_encoding
 from gearcore.protocol import PacketType, Priority
 from gearcore.session.arguments import encode_name

@@ -1,20 +1,13 @@
-"""What one connection of a client knows: what was asked on it, and which jobs run. sans-I/O.
-
-In order: what is asked (`Request` and its kinds), how many submissions become jobs at once (`new_job`,
-`new_jobs`), and the session, which packs requests and takes the server's packets apart.
-"""
+"""What one connection of a client knows: what was asked on it, and which jobs run. sans-I/O."""
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.unicode cimport PyUnicode_AsUTF8AndSize
-from libc.stdint cimport uint32_t
-from libc.math cimport INFINITY
-from libc.string cimport memchr, memcmp, memcpy
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.string cimport memcmp
 
 cimport cython
 
-from gearcore._buffer cimport Buffer, buffer_clear, buffer_extend, buffer_free
 from gearcore._codec cimport Packet, Parser
+from gearcore._requests cimport JobRequest, Outgoing, Question, Request
 from gearcore._wire cimport (
     HEADER_SIZE,
     PT_ERROR,
@@ -27,15 +20,12 @@ from gearcore._wire cimport (
     PT_WORK_FAIL,
     PT_WORK_STATUS,
     PT_WORK_WARNING,
-    REQUEST_MAGIC,
     RESPONSE_MAGIC,
     read_u32,
-    write_header,
 )
 
 from gearcore.errors import (
     ConnectionLost as _ConnectionLost,
-    JobError as _JobError,
     JobException as _JobException,
     JobFailed as _JobFailed,
     ProtocolError as _ProtocolError,
@@ -44,10 +34,7 @@ from gearcore.errors import (
 from gearcore.protocol import RESPONSE_MAGIC as _RESPONSE_MAGIC, PacketType as _PacketType
 from gearcore.session.arguments import (
     blame as _blame,
-    check_payload as _check_payload,
-    decode_name as _decode_name,
     decode_text as _decode_text,
-    encode_name as _encode_name,
     read_number as _read_number,
 )
 from gearcore.session.events import (
@@ -58,431 +45,6 @@ from gearcore.session.events import (
 
 cdef enum:
     LONGEST_HANDLE = 1024  # bytes of one that is taken without a packet being made of it
-    LARGE = 32 * 1024  # bytes of a workload that is sent from where it is, and not copied behind its header
-
-
-cdef class Request:
-    """Something asked of a server, which answers with one packet: the one expected, or an ERROR.
-
-    ``session`` is the session that it was asked on last, or None. Once ``answered`` there is an ``error``, or
-    an answer. ``watcher`` is what the driver calls when the request has news, or None; ``losses`` counts the
-    connections that were lost under it; ``abandoned`` is set by who does not wait for the answer any more:
-    then it is not asked again.
-    """
-
-    cdef readonly ClientSession session
-    cdef readonly bint answered
-    cdef readonly object error
-    cdef public object watcher
-    cdef public int losses
-    cdef public bint abandoned
-    cdef int type
-    cdef int reply
-
-    @property
-    def what(self):
-        """What is being waited for, in words, for the text of an error."""
-        raise NotImplementedError
-
-    @property
-    def unique(self):
-        """The unique id that decides which server is asked, or an empty one."""
-        return _decode_name(self.route)
-
-    @property
-    def route(self):
-        """The same as bytes."""
-        return b""
-
-    cpdef fail(self, error):
-        """There will be no answer."""
-        self.error = error
-        self.answered = True
-
-    cdef int write(self, ClientSession session) except -1:
-        raise NotImplementedError
-
-    cdef int take_answer(self, tuple args) except -1:
-        raise NotImplementedError
-
-
-@cython.final
-cdef class Question(Request):
-    """Any request but a job: the packet ``type`` with ``args``, answered by a packet ``reply``.
-
-    ``answer`` are the arguments of that packet, once there is one; ``what`` says what is waited for;
-    ``route`` is a unique id that decides which server is asked, or empty.
-    """
-
-    cdef readonly tuple args
-    cdef readonly bytes route
-    cdef str _what
-    cdef tuple _answer
-
-    def __init__(self, int type, tuple args not None, int reply, str what not None, bytes route=b""):
-        self.type = type
-        self.args = args
-        self.reply = reply
-        self._what = what
-        self.route = route
-
-    @property
-    def what(self):
-        return self._what
-
-    @property
-    def answer(self):
-        """The arguments of the reply. Raises ``error`` if there is one. Only once it is answered."""
-        if self.error is not None:
-            raise self.error
-        return self._answer
-
-    cdef int write(self, ClientSession session) except -1:
-        cdef bytes body = b"\0".join(self.args)
-        session.write(self.type, body, None, None, None)
-        return 0
-
-    cdef int take_answer(self, tuple args) except -1:
-        self._answer = args
-        self.answered = True
-        return 0
-
-
-cdef class JobRequest(Request):
-    """A submission of any kind. It is answered with the job's handle; the job ends later.
-
-    ``news`` are the data, warnings and progress that came so far. Once ``ended``, there is either a
-    ``failure`` or an ``outcome``, the result's bytes. A background job has a failure from its acknowledgement
-    on: nobody will hear of its end.
-
-    ``resubmit`` tells what becomes of a job that was acknowledged when its connection is lost. ``encoding`` is
-    None or what the result is decoded with, ``owner`` the driver's; ``allowed`` is how many seconds the job
-    may take from its acknowledgement on, negative without a limit, and ``expires`` when they are over, by the
-    driver's clock.
-    """
-
-    cdef bytes _function
-    cdef bytes _unique
-    cdef bytes _workload
-    cdef bytes _extra
-    cdef bytes _handle
-    cdef list _events
-    cdef Py_ssize_t _prefix
-    cdef object _failure
-    cdef readonly bytes outcome
-    cdef readonly bint background
-    cdef readonly bint resubmit
-    cdef readonly bint ended
-    cdef public object owner
-    cdef public object encoding
-    cdef public double allowed
-    cdef public double expires
-
-    @property
-    def handle(self):
-        """The name that the server gave the job. Raises ``error`` when it refused to."""
-        if self._handle is None and self.error is not None:
-            raise self.error
-        return _decode_name(self._handle)
-
-    @property
-    def acknowledged(self):
-        """Whether a server has acknowledged the job, be it one that is lost since."""
-        return self._handle is not None
-
-    @property
-    def function(self):
-        """The function that the job was submitted to, without the client's namespace."""
-        return _decode_name(self._function[self._prefix:])
-
-    @property
-    def route(self):
-        return self._unique
-
-    @property
-    def server(self):
-        """The address of the server that the job was submitted to last, as text."""
-        return "" if self.session is None else self.session.server
-
-    @property
-    def news(self):
-        """The data, warnings and progress that came so far."""
-        if self._events is None:
-            self._events = []
-        return self._events
-
-    @property
-    def failure(self):
-        """Why there is no result, or None."""
-        if self._failure is None and self.background and self.ended:
-            self._failure = _JobError(
-                f"job {self.handle} of function {self.function!r} is a background job: "
-                "the server sends its result to nobody",
-                function=self.function,
-                handle=self.handle,
-            )
-        return self._failure
-
-    @property
-    def what(self):
-        if self.answered:
-            return f"the result of job {self.handle} of function {self.function!r}"
-        return f"the acknowledgement of a job for function {self.function!r}"
-
-    cpdef fail(self, error):
-        """There will be no handle, or no result."""
-        if not self.answered:
-            self.error = error
-            self.answered = True
-        self._failure = error
-        self.ended = True
-        self._workload = None
-
-    cpdef again(self):
-        """Forget the acknowledgement: the job is submitted once more."""
-        self.answered = False
-
-    cdef int write(self, ClientSession session) except -1:
-        session.write(self.type, self._function, self._unique, self._extra, self._workload)
-        return 0
-
-    cdef int take_answer(self, tuple args) except -1:
-        self.take_handle(<bytes>args[0])
-        return 0
-
-    cdef void take_handle(self, bytes handle) noexcept:
-        self._handle = handle
-        self.answered = True
-        if self.allowed >= 0 and self.expires == INFINITY:
-            self.expires = self.session._now + self.allowed
-        if self.background:
-            self.ended = True
-        if not self.resubmit:
-            self._workload = None
-
-    cdef void complete(self, bytes result) noexcept:
-        self.outcome = result
-        self.ended = True
-        self._workload = None
-
-
-cdef inline bytes name_of(object name, str what, bytes prefix):
-    """A name as the wire has it, checked, with the prefix before it."""
-    cdef Py_ssize_t size
-    cdef const char *text
-    cdef Py_ssize_t before = PyBytes_GET_SIZE(prefix)
-    cdef bytes made
-    if type(name) is str:
-        try:
-            text = PyUnicode_AsUTF8AndSize(name, &size)
-        except UnicodeEncodeError:
-            return prefix + _encode_name(name, what)
-    elif PyBytes_CheckExact(name):
-        text = PyBytes_AS_STRING(name)
-        size = PyBytes_GET_SIZE(name)
-    else:
-        return prefix + _encode_name(name, what)
-    if memchr(text, 0, <size_t>size) != NULL:
-        _encode_name(name, what)
-    if before == 0 and PyBytes_CheckExact(name):
-        return <bytes>name
-    made = PyBytes_FromStringAndSize(NULL, before + size)
-    memcpy(PyBytes_AS_STRING(made), PyBytes_AS_STRING(prefix), before)
-    memcpy(PyBytes_AS_STRING(made) + before, text, size)
-    return made
-
-
-cdef bytes payload_of(object workload):
-    """A workload that nobody can change: it may be sent again later."""
-    cdef Py_buffer view
-    if PyBytes_CheckExact(workload):
-        return <bytes>workload
-    _check_payload(workload, "workload")
-    try:
-        PyObject_GetBuffer(workload, &view, PyBUF_SIMPLE)
-    except TypeError:
-        raise TypeError(f"workload must be bytes-like, not {workload.__class__.__name__}") from None
-    try:
-        return PyBytes_FromStringAndSize(<const char *>view.buf, view.len)
-    finally:
-        PyBuffer_Release(&view)
-
-
-cdef inline JobRequest make_job(
-    type cls, Terms terms, object function, object workload, object unique
-):
-    cdef JobRequest job = cls.__new__(cls)
-    if terms.last_function is not None and function is terms.last_name:  # the same text as before, most of the time
-        job._function = terms.last_function
-    else:
-        job._function = name_of(function, "function", terms.prefix)
-        terms.last_name = function
-        terms.last_function = job._function
-    job._unique = b"" if unique is None else name_of(unique, "unique", b"")
-    if terms.encoding is None:
-        job._workload = payload_of(workload)
-    else:
-        job._workload = payload_of(terms.encoding.pack(workload, "workload"))
-    job._extra = terms.extra
-    job._prefix = PyBytes_GET_SIZE(terms.prefix)
-    job.outcome = b""
-    job.type = terms.type
-    job.reply = PT_JOB_CREATED
-    job.background = terms.background
-    job.resubmit = terms.resubmit
-    job.encoding = terms.encoding
-    job.allowed = terms.allowed
-    job.expires = INFINITY
-    job.owner = terms.owner
-    return job
-
-
-@cython.final
-cdef class Terms:
-    """What submissions have in common, for `new_job` and `new_jobs`.
-
-    ``type`` is the packet's number; ``extra`` None, the time of a delayed job, or the reducer and aggregator
-    of one that is reduced, as the packet has them; ``prefix`` the namespace; ``allowed`` is negative for a job
-    that may take any time. For the rest see `JobRequest`. Not for two threads at a time.
-    """
-
-    cdef readonly int type
-    cdef readonly bytes extra
-    cdef readonly bint background
-    cdef readonly bytes prefix
-    cdef readonly object encoding
-    cdef readonly bint resubmit
-    cdef readonly double allowed
-    cdef readonly object owner
-    cdef object last_name
-    cdef bytes last_function
-
-    def __init__(
-        self,
-        int type,
-        *,
-        bytes prefix not None=b"",
-        bint background=False,
-        bytes extra=None,
-        encoding=None,
-        bint resubmit=False,
-        double allowed=-1.0,
-        owner=None,
-    ):
-        self.type = type
-        self.prefix = prefix
-        self.background = background
-        self.extra = extra
-        self.encoding = encoding
-        self.resubmit = resubmit
-        self.allowed = allowed
-        self.owner = owner
-
-
-def new_job(type cls not None, Terms terms not None, function, workload, unique, /):
-    """Make a job of class ``cls``, which is `JobRequest` or inherits it without an ``__init__``.
-
-    Raises TypeError and ValueError for a name that is none or a workload that is not bytes-like, and
-    EncodingError.
-    """
-    return make_job(cls, terms, function, workload, unique)
-
-
-cdef JobRequest failed_job(type cls, Terms terms, object error):
-    cdef JobRequest job = cls.__new__(cls)
-    job._function = job._unique = job.outcome = b""
-    job.expires = INFINITY
-    job.owner = terms.owner
-    job.fail(error)
-    return job
-
-
-def new_jobs(type cls not None, Terms terms not None, iterator, Py_ssize_t count, Py_ssize_t room, /):
-    """Make jobs of the next items of an iterator, as many as ``count``, but no more once their workloads have
-    ``room`` bytes; see `new_job`.
-
-    The items are tuples of a function, a workload and perhaps a unique id. What cannot become a job becomes
-    one that has failed by the exception, and so does the iterator's own exception, which ends it. Stops at an
-    item that is no tuple. Returns the jobs, that item or None, and whether the iterator has ended.
-    """
-    cdef list jobs = []
-    cdef tuple item
-    cdef object found
-    cdef JobRequest job
-    cdef Py_ssize_t size
-    while count > 0 and room > 0:
-        count -= 1
-        try:
-            found = next(iterator)
-        except StopIteration:
-            return jobs, None, True
-        except Exception as error:
-            jobs.append(failed_job(cls, terms, error))
-            return jobs, None, True
-        if type(found) is not tuple:
-            return jobs, found, False
-        item = <tuple>found
-        size = len(item)
-        try:
-            if size != 2 and size != 3:
-                raise ValueError(
-                    f"a submission is a function, a workload and perhaps a unique id, not {size} things"
-                )
-            job = make_job(cls, terms, item[0], item[1], item[2] if size == 3 else None)
-        except Exception as error:
-            jobs.append(failed_job(cls, terms, error))
-        else:
-            jobs.append(job)
-            room -= PyBytes_GET_SIZE(job._workload)
-    return jobs, None, False
-
-
-def refused_job(type cls not None, Terms terms not None, error, /):
-    """A job that has failed by an exception before it was sent."""
-    return failed_job(cls, terms, error)
-
-
-@cython.final
-cdef class Answered:
-    """An iterator over jobs that come in batches, as ``next_batch()`` returns them, until it returns none.
-
-    A job that was refused is raised as its error, in its place; what comes after it can still be had.
-    """
-
-    cdef object _next_batch
-    cdef list _batch
-    cdef Py_ssize_t _at
-
-    def __init__(self, next_batch):
-        self._next_batch = next_batch
-        self._batch = []
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        cdef JobRequest job
-        if self._at == len(self._batch):
-            self._batch = self._next_batch()
-            self._at = 0
-            if not self._batch:
-                raise StopIteration
-        job = <JobRequest?>self._batch[self._at]
-        self._batch[self._at] = None
-        self._at += 1
-        if job.error is not None:
-            raise job.error
-        return job
-
-
-def all_answered(list jobs not None, /):
-    """Whether each of the jobs was acknowledged or refused."""
-    cdef Py_ssize_t at = len(jobs)
-    while at > 0:  # they are answered in their order, most of the time: the last says most
-        at -= 1
-        if not (<JobRequest?>jobs[at]).answered:
-            return False
-    return True
 
 
 @cython.final
@@ -506,8 +68,7 @@ cdef class ClientSession:
     cdef public object link
     cdef Parser _parser
     cdef bytes _tail                # of what came: the beginning of a JOB_CREATED
-    cdef Buffer _output
-    cdef list _parts                # what goes before _output: bytes each
+    cdef Outgoing _outgoing
     cdef list _unanswered           # from _first on
     cdef Py_ssize_t _first
     cdef dict _jobs                 # by handle: a job, or a list of those that share it
@@ -520,7 +81,7 @@ cdef class ClientSession:
         self.server = server
         self.link = link
         self._parser = Parser(expect=_RESPONSE_MAGIC)
-        self._parts = []
+        self._outgoing = Outgoing()
         self._unanswered = []
         self._jobs = {}
         # Without this option gearmand turns an exception into a failure without a text. A server that does
@@ -531,9 +92,6 @@ cdef class ClientSession:
         exceptions.abandoned = True
         self.ask(exceptions)
 
-    def __dealloc__(self):
-        buffer_free(&self._output)
-
     @property
     def in_flight(self):
         """How many requests have no answer yet, and how many jobs are known and have not ended."""
@@ -541,7 +99,7 @@ cdef class ClientSession:
 
     cpdef ask(self, Request request):
         """Send a request, which is not in flight on any session."""
-        request.write(self)
+        request.write(self._outgoing)
         request.session = self
         self._unanswered.append(request)
 
@@ -551,7 +109,7 @@ cdef class ClientSession:
         for request in requests:
             if request.answered:
                 continue
-            request.write(self)
+            request.write(self._outgoing)
             request.session = self
             self._unanswered.append(request)
 
@@ -561,56 +119,7 @@ cdef class ClientSession:
 
     def parts_to_send(self):
         """What to send to the server now, in one or more pieces, or none; they are given once."""
-        cdef list parts
-        self._cut()
-        parts = self._parts
-        if parts:
-            self._parts = []
-        return parts
-
-    cdef int _cut(self) except -1:
-        if self._output.size:
-            self._parts.append(PyBytes_FromStringAndSize(self._output.data, <Py_ssize_t>self._output.size))
-            buffer_clear(&self._output)
-        return 0
-
-    cdef int write(
-        self, int type, bytes first, bytes second, bytes third, bytes last
-    ) except -1:
-        """Pack a packet; None is an argument that it does not have."""
-        cdef size_t size = <size_t>PyBytes_GET_SIZE(first)
-        cdef size_t large = 0
-        cdef char *at
-        if second is not None:
-            size += 1 + <size_t>PyBytes_GET_SIZE(second)
-        if third is not None:
-            size += 1 + <size_t>PyBytes_GET_SIZE(third)
-        if last is not None:
-            large = <size_t>PyBytes_GET_SIZE(last)
-            size += 1 + large
-        if size > <size_t>0xFFFFFFFF:
-            raise ValueError(
-                f"a body of {size} bytes is over the 4294967295 that a packet's header can announce"
-            )
-        if large < LARGE:
-            large = 0
-        at = buffer_extend(&self._output, HEADER_SIZE + size - large)
-        write_header(at, REQUEST_MAGIC, <uint32_t>type, <uint32_t>size)
-        at = put(at + HEADER_SIZE, first)
-        if second is not None:
-            at[0] = 0
-            at = put(at + 1, second)
-        if third is not None:
-            at[0] = 0
-            at = put(at + 1, third)
-        if last is not None:
-            at[0] = 0
-            if large:
-                self._cut()
-                self._parts.append(last)
-            else:
-                put(at + 1, last)
-        return 0
+        return self._outgoing.take()
 
     def receive(self, data, double now=0.0):
         """Take bytes from the server; the requests that they changed and somebody watches are returned.
@@ -675,7 +184,7 @@ cdef class ClientSession:
             return False
         job = <JobRequest>request
         self._answered()
-        job.take_handle(PyBytes_FromStringAndSize(handle, size))
+        job.take_handle(PyBytes_FromStringAndSize(handle, size), self._now)
         if not job.background:
             self._add(job)
         if job.watcher is not None:
@@ -722,7 +231,7 @@ cdef class ClientSession:
             code, text = map(_decode_text, packet.args)
             request.fail(_ServerError(code, text, f"from {self.server}, instead of {request.what}"))
         elif type == request.reply:
-            request.take_answer(packet.args)
+            request.take_answer(packet.args, self._now)
             if type == PT_JOB_CREATED and not (<JobRequest>request).background:
                 self._add(<JobRequest>request)
         else:
@@ -836,9 +345,3 @@ cdef inline bint is_begun(const char *at, size_t size) noexcept nogil:
     if size < HEADER_SIZE:
         return memcmp(at, b"\0RES", min(size, <size_t>4)) == 0
     return is_created(at) and read_u32(at + 8) <= LONGEST_HANDLE and size < HEADER_SIZE + read_u32(at + 8)
-
-
-cdef inline char *put(char *at, bytes data) noexcept:
-    cdef size_t size = <size_t>PyBytes_GET_SIZE(data)
-    memcpy(at, PyBytes_AS_STRING(data), size)
-    return at + size

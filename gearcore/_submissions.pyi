@@ -1,0 +1,53 @@
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, Self, TypeVar, final
+
+from gearcore._requests import JobRequest
+from gearcore.encoding import Encoding
+
+J = TypeVar("J", bound=JobRequest)
+
+@final
+class Terms:
+    def __init__(
+        self,
+        type: int,
+        *,
+        prefix: bytes = b"",
+        background: bool = False,
+        extra: bytes | None = None,
+        encoding: Encoding | None = None,
+        resubmit: bool = False,
+        allowed: float = -1.0,
+        owner: object = None,
+    ) -> None: ...
+    @property
+    def type(self) -> int: ...
+    @property
+    def prefix(self) -> bytes: ...
+    @property
+    def background(self) -> bool: ...
+    @property
+    def extra(self) -> bytes | None: ...
+    @property
+    def encoding(self) -> Encoding | None: ...
+    @property
+    def resubmit(self) -> bool: ...
+    @property
+    def allowed(self) -> float: ...
+    @property
+    def owner(self) -> Any: ...
+
+def new_job(
+    cls: type[J], terms: Terms, function: str | bytes, workload: Any, unique: str | bytes | None, /
+) -> J: ...
+def new_jobs(
+    cls: type[J], terms: Terms, iterator: Iterator[Any], count: int, room: int, /
+) -> tuple[list[J], Any, bool]: ...
+def refused_job(cls: type[J], terms: Terms, error: Exception, /) -> J: ...
+def all_answered(jobs: list[J], /) -> bool: ...
+
+@final
+class Answered(Generic[J]):
+    def __init__(self, next_batch: Callable[[], list[J]]) -> None: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> J: ...
