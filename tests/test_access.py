@@ -7,7 +7,6 @@ import socket
 import sys
 
 import pytest
-from authority import Authority
 from test_tls import connect
 
 from gearcore._codec import Parser, pack_request
@@ -186,11 +185,6 @@ ACCESS = AccessList.from_mapping(
         ]
     }
 )
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture
