@@ -175,6 +175,13 @@ class Gate:
 
         eventually(opens, True)
 
+    def replace(self, result: bytes) -> None:
+        """Leave the worker at a gate that nobody will open; the next one finds a file with this result."""
+        self.wait()
+        other = self.path.with_suffix(".open")
+        other.write_bytes(result)
+        os.replace(other, self.path)
+
     def open(self, result: bytes) -> None:
         """Let the job end with this result."""
         os.write(self._pipe, result)

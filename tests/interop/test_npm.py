@@ -54,8 +54,7 @@ def test_job_that_takes_too_long_goes_to_another_worker(client, worker, port, st
     events = client.tell("run", "normal", "npm.timed", "", write(bytes(gate.path)))
     assert next(events).name == "created"
     assert next(events) == Event("status", b"1/2")
-    gate.path.unlink()
-    gate.path.write_bytes(b"by another")
+    gate.replace(b"by another")
     start(NPM.worker(port))
     assert list(events)[-1] == Event("complete", b"by another")
 
