@@ -22,6 +22,7 @@ from gearcore import (
     TimedOut,
     Worker,
 )
+from gearcore._blocking import Connection
 from gearcore.protocol import PacketType as P
 
 pytestmark = pytest.mark.usefixtures("no_hang")
@@ -199,6 +200,36 @@ class TestAgainstServers:
         assert client.status(second.handle) == JobStatus(
             known=True, running=False, numerator=0, denominator=0
         )
+
+    def test_stop_while_a_further_connection_is_made(self, client, server, monkeypatch):
+        """A function with a limit has its own connection; here it is made when the worker was stopped."""
+        stopped, closed = threading.Event(), threading.Event()
+        connections = []
+        make_connection, close_connection = Connection.open, Connection.close
+
+        def make_the_second_late(*arguments):
+            connections.append(arguments)
+            if len(connections) == 2:
+                stopped.wait(PATIENCE)
+            return make_connection(*arguments)
+
+        def close(connection):
+            close_connection(connection)
+            closed.set()
+
+        def stop(job):
+            monkeypatch.setattr(Connection, "close", close)
+            worker.stop()
+            stopped.set()
+            closed.wait(PATIENCE)
+
+        monkeypatch.setattr(Connection, "open", make_the_second_late)
+        worker = Worker(server.address, threads=2)
+        worker.register("stop", stop)
+        worker.register("stop too", stop, concurrency=1)
+        jobs = [client.submit(name, background=True) for name in ("stop", "stop too")]
+        worker.run()
+        assert sum(not client.status(job.handle).known for job in jobs) == 1
 
     def test_stop_before_and_after(self, client, worker, running):
         worker.stop()

@@ -19,7 +19,7 @@ from gearcore.protocol import PacketType
 from gearcore.session.crew import Crew
 from gearcore.session.worker import Assignment, Submitted, WorkerSession, WorkerState
 from gearcore.worker import links
-from gearcore.worker.endings import Completed, Outcome, Raised, describe, end, settle
+from gearcore.worker.endings import Completed, Outcome, end, settle
 from gearcore.worker.functions import Function
 from gearcore.worker.links import Target
 from gearcore.worker.periodic import Scheduler
@@ -286,14 +286,10 @@ class Engine:
                 self.stop()
         if link.gone.done():
             log.warning("%s: %s ended, and nobody was told", link, name(job))
-        elif type(outcome) is Completed:
-            try:
-                link.session.complete(job._assignment.handle, outcome.result)
-            except ValueError as error:  # no packet is as large as that
-                end(link.session, job, Raised(describe(error)), time.time())
         else:
             end(link.session, job, outcome, time.time())
-            self._set_alarm(link)
+            if type(outcome) is not Completed:
+                self._set_alarm(link)
 
     def _set_alarm(self, link: Link) -> None:
         """Have the session wake when a delayed job is due that it has submitted."""

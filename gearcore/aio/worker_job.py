@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from gearcore.protocol import PacketType
 from gearcore.session.worker import Assignment
-from gearcore.worker.endings import GIVEN_BACK, Completed, Failed, Outcome, Raised, describe
+from gearcore.worker.endings import GIVEN_BACK, Completed, Outcome
 from gearcore.worker.functions import Function, Hooks
 from gearcore.worker.job import BaseJob, Failure
 from gearcore.worker.job import WorkerJob as ThreadJob
-from gearcore.worker.running import checked, limit, name
+from gearcore.worker.running import RUN_ERRORS, checked, failed, limit, name, raised
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -93,6 +93,7 @@ class Runner:
         debug = log.isEnabledFor(logging.DEBUG)
         if debug:
             log.debug("%s: %s starts", job._outlet, name(job))
+        outcome: Outcome
         start = time.monotonic()
         tries = 1
         while True:
@@ -104,15 +105,10 @@ class Runner:
                     if type(result) is not bytes:
                         result = b"" if result is None else checked(result)
             except Failure as failure:
-                seconds = time.monotonic() - start
-                log.warning("%s: %s failed after %.3f s: %s", job._outlet, name(job), seconds, failure)
-                outcome: Outcome = Failed(str(failure))
-            except (Exception, SystemExit, asyncio.CancelledError) as error:
+                outcome = failed(job, job._outlet, start, failure)
+            except RUN_ERRORS as error:
                 _give_way(error)
-                seconds = time.monotonic() - start
-                text = "%s: %s raised after %.3f s"
-                log.error(text, job._outlet, name(job), seconds, exc_info=error)
-                outcome = Raised(describe(error))
+                outcome = raised(job, job._outlet, start, error)
             else:
                 if debug:
                     seconds = time.monotonic() - start

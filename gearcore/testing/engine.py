@@ -15,7 +15,7 @@ from gearcore.protocol import PacketType
 from gearcore.session.worker import Assignment, Submitted, WorkerSession
 from gearcore.testing.switch import NAME, Switch
 from gearcore.worker import Worker, WorkerJob
-from gearcore.worker.endings import Raised, describe, end, settle
+from gearcore.worker.endings import describe, end, settle
 from gearcore.worker.periodic import Scheduler
 from gearcore.worker.reduce import Reducer
 from gearcore.worker.running import Runner
@@ -162,10 +162,7 @@ class Engine:
             raise
         finally:
             self._depth -= 1
-        try:
-            end(session, job, outcome, self._switch.unix_time)
-        except ValueError as error:  # no packet is as large as that
-            end(session, job, Raised(describe(error)), self._switch.unix_time)
+        end(session, job, outcome, self._switch.unix_time)
         self._switch.exchange()
         return True
 

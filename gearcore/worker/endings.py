@@ -67,14 +67,22 @@ class _Settling:
 
 
 def end(session: WorkerSession, job: BaseJob, outcome: Outcome, unix_time: float) -> None:
-    """Tell the server how a job ended, now or when the server has acknowledged another try of it."""
+    """Tell the server how a job ended, now or when the server has acknowledged another try of it.
+
+    A result for which no packet is large enough counts as an exception.
+    """
     handle = job._assignment.handle
-    if isinstance(outcome, Completed):
-        session.complete(handle, outcome.result)
-        return
+    if type(outcome) is Completed:
+        try:
+            session.complete(handle, outcome.result)
+        except ValueError as error:
+            outcome = Raised(describe(error))
+        else:
+            return
     if isinstance(outcome, GivenBack):
         session.give_back(handle)
         return
+    assert not isinstance(outcome, Completed)
     retry = None if job._function is None else job._function.retry
     if retry is not None and not retry.in_place and job.tries <= retry.limit:
         pause = retry.pause(job.tries, random.random)

@@ -16,7 +16,7 @@ from gearcore.protocol import PacketType
 from gearcore.session.crew import Crew
 from gearcore.session.worker import Assignment, Submitted, WorkerNews, WorkerSession, WorkerState
 from gearcore.worker import links
-from gearcore.worker.endings import Completed, Outcome, Raised, describe, end, settle
+from gearcore.worker.endings import Completed, Outcome, end, settle
 from gearcore.worker.executor import Executor
 from gearcore.worker.functions import Function
 from gearcore.worker.job import WorkerJob
@@ -95,14 +95,10 @@ class Engine:
                 self.stop()
         if link.closed or link.broken is not None:
             log.warning("%s: %s ended, and nobody was told", link.target.address, name(job))
-        elif type(outcome) is Completed:
-            try:
-                link.session.complete(job._assignment.handle, outcome.result)
-            except ValueError as error:  # no packet is as large as that
-                end(link.session, job, Raised(describe(error)), time.time())
         else:
             end(link.session, job, outcome, time.time())
-            self.wake()  # the session may have an alarm to be heard
+            if type(outcome) is not Completed:
+                self.wake()  # the session may have an alarm to be heard
         if self.stopping:
             self.wake()
 
@@ -243,11 +239,10 @@ class Engine:
         self.watch(connection)
         log.info("%s: connected, offering %d functions", target.address, len(functions))
         session.start()
+        self._crew.add(session, target.lane)
         if self.stopping:
             session.stop()
             self._attention = True
-        else:
-            self._crew.add(session, target.lane)
 
     def _failed(self, target: Target, error: GearcoreError, now: float) -> None:
         if self.stopping:

@@ -20,7 +20,7 @@ from gearcore.worker.job import BaseJob, Failure, WorkerJob
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["RUN_ERRORS", "Runner", "checked", "limit", "name", "timed_out"]
+__all__ = ["RUN_ERRORS", "Runner", "checked", "failed", "limit", "name", "raised", "timed_out"]
 
 log = logging.getLogger("gearcore.worker")
 
@@ -50,6 +50,7 @@ class Runner:
         debug = log.isEnabledFor(logging.DEBUG)
         if debug:
             log.debug("%s: %s starts", job._outlet, name(job))
+        outcome: Outcome
         start = time.monotonic()
         tries = 1
         while True:
@@ -61,14 +62,9 @@ class Runner:
                     if type(result) is not bytes:
                         result = b"" if result is None else checked(result)
             except Failure as failure:
-                seconds = time.monotonic() - start
-                log.warning("%s: %s failed after %.3f s: %s", job._outlet, name(job), seconds, failure)
-                outcome: Outcome = Failed(str(failure))
+                outcome = failed(job, job._outlet, start, failure)
             except RUN_ERRORS as error:
-                seconds = time.monotonic() - start
-                text = "%s: %s raised after %.3f s"
-                log.error(text, job._outlet, name(job), seconds, exc_info=error)
-                outcome = Raised(describe(error))
+                outcome = raised(job, job._outlet, start, error)
             else:
                 if debug:
                     seconds = time.monotonic() - start
@@ -171,6 +167,20 @@ def checked(result: Any) -> Buffer:
     if not view.c_contiguous:
         raise BufferError("result must be bytes in one piece, and has gaps")
     return view
+
+
+def failed(job: BaseJob, server: object, start: float, failure: Failure) -> Failed:
+    """Log that a function said that its job failed."""
+    seconds = time.monotonic() - start
+    log.warning("%s: %s failed after %.3f s: %s", server, name(job), seconds, failure)
+    return Failed(str(failure))
+
+
+def raised(job: BaseJob, server: object, start: float, error: BaseException) -> Raised:
+    """Log what a function raised."""
+    seconds = time.monotonic() - start
+    log.error("%s: %s raised after %.3f s", server, name(job), seconds, exc_info=error)
+    return Raised(describe(error))
 
 
 def name(job: BaseJob) -> str:
