@@ -103,26 +103,16 @@ class Client:
         workload that is not bytes-like, EncodingError for one that the encoding does not take, and ValueError
         for a NUL in a name and for arguments that do not go together.
         """
-        if (
-            at is None
-            and delay is None
-            and reducer is None
-            and job_timeout is None
-            and encoding is None
-            and on_loss is None
-        ):
-            terms = self._terms.usual(priority, background)
-        else:
-            terms = self._terms.make(
-                priority=priority,
-                background=background,
-                at=at,
-                delay=delay,
-                reducer=reducer,
-                job_timeout=job_timeout,
-                encoding=encoding,
-                on_loss=on_loss,
-            )
+        terms = self._terms.make(
+            priority=priority,
+            background=background,
+            at=at,
+            delay=delay,
+            reducer=reducer,
+            job_timeout=job_timeout,
+            encoding=encoding,
+            on_loss=on_loss,
+        )
         job = new_job(Job, terms, function, workload, unique)
         await self._links.call(job, self._links.seconds(timeout))
         self._links.expire_in_time(job)

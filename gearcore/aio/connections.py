@@ -162,20 +162,12 @@ class Connections(ABC):
 
     async def _route(self, route: bytes, end: float, wanted: Place | None = None) -> Link:
         """A connection for a request. Raises ServerUnavailable when no server can be reached."""
-        failed: list[Place] = []
-        error: ServerUnavailable | None = None
+        search = self._fleet.search(route, wanted)
         while True:
             if self._closed:
                 raise RuntimeError(f"the client of {self.name} is closed")
-            place = wanted or self._alone
-            if place is None:
-                self._probe()
-                place = self._fleet.choose(route, failed)
-            elif place in failed:
-                place = None
-            if place is None:
-                assert error is not None, "a server that was not chosen has failed"
-                raise error
+            self._probe()
+            place = search.next()
             if place.session is not None:
                 link: Link = place.session.link
                 return link
@@ -186,8 +178,7 @@ class Connections(ABC):
                 try:
                     await self._connect(place, end)
                 except ServerUnavailable as reason:
-                    failed.append(place)
-                    error = reason
+                    search.failed(place, reason)
 
     async def _turn(self, end: float) -> bool:
         turn = self.loop.create_future()

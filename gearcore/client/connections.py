@@ -109,20 +109,12 @@ class Connections(ABC):
 
     def _route(self, route: bytes, deadline: Deadline, wanted: Place | None = None) -> Link:
         """A connection for a request. Raises ServerUnavailable when no server can be reached."""
-        failed: list[Place] = []
-        error: ServerUnavailable | None = None
+        search = self._fleet.search(route, wanted)
         while True:
             if self._closed:
                 raise RuntimeError(f"the client of {self.name} is closed")
-            place = wanted or self._alone
-            if place is None:
-                self._probe()
-                place = self._fleet.choose(route, failed)
-            elif place in failed:
-                place = None
-            if place is None:
-                assert error is not None, "a server that was not chosen has failed"
-                raise error
+            self._probe()
+            place = search.next()
             if place.session is not None:
                 link: Link = place.session.link
                 if self._is_there(link, deadline):
@@ -135,8 +127,7 @@ class Connections(ABC):
                 try:
                     self._connect(place, deadline)
                 except ServerUnavailable as reason:
-                    failed.append(place)
-                    error = reason
+                    search.failed(place, reason)
 
     def _is_there(self, link: Link, deadline: Deadline) -> bool:
         # The connection may have ended while nobody looked. Now is the time to notice: once the request is

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from gearcore._blocking import Deadline
 from gearcore.errors import GearcoreError, TimedOut
 from gearcore.session.callbacks import Callbacks
-from gearcore.session.client import JobRequest
-from gearcore.session.events import JobData, JobEvent, JobProgress, JobStatus, JobWarning
+from gearcore.session.events import JobData, JobEvent, JobStatus
+from gearcore.session.jobs import SubmittedJob
 
 if TYPE_CHECKING:
     from gearcore.client.client import Client
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Job"]
 
 
-class Job(JobRequest):
+class Job(SubmittedJob):
     """A job that was submitted and acknowledged: a handle, and in time what the worker sends.
 
     What a job sent is kept until the object is dropped. Waiting in one thread brings what it waits for to the
@@ -33,22 +33,7 @@ class Job(JobRequest):
 
     owner: Client
 
-    # The base class has: handle, function, unique, background, server.
-
-    @property
-    def data(self) -> list[Any]:
-        """The parts of the job's data (WORK_DATA) that have come so far, decoded as the result is."""
-        return [self._decode(event.data, "data") for event in self.news if isinstance(event, JobData)]
-
-    @property
-    def warnings(self) -> list[bytes]:
-        """The warnings (WORK_WARNING) that have come so far."""
-        return [event.data for event in self.news if isinstance(event, JobWarning)]
-
-    @property
-    def progress(self) -> JobProgress | None:
-        """The progress (WORK_STATUS) that came last, or None."""
-        return next((event for event in reversed(self.news) if isinstance(event, JobProgress)), None)
+    # The base classes have: handle, function, unique, background, server, data, warnings, progress.
 
     def done(self) -> bool:
         """Whether the job has ended, so that ``result()`` returns or raises at once. Does not wait."""
@@ -120,17 +105,10 @@ class Job(JobRequest):
         """
         self._callbacks().add_for_events(self, callback)
 
-    def __repr__(self) -> str:
-        state = "pending" if not self.ended else "failed" if self.failure else "complete"
-        return f"<Job {self.handle} {self.function!r} {'background' if self.background else state}>"
-
     def _callbacks(self) -> Callbacks:
         if not isinstance(self.watcher, Callbacks):
             self.watcher = Callbacks()
         return self.watcher
-
-    def _decode(self, data: bytes, what: str) -> Any:
-        return data if self.encoding is None else self.encoding.unpack(data, what)
 
     def _stream(self, deadline: Deadline) -> Iterator[JobEvent]:
         seen = 0

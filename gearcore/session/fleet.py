@@ -13,11 +13,11 @@ from typing import Final
 
 from gearcore._requests import JobRequest, Request
 from gearcore._session import ClientSession
-from gearcore.errors import GearcoreError
+from gearcore.errors import GearcoreError, ServerUnavailable
 from gearcore.session.pauses import Pauses
 from gearcore.session.routing import Ring
 
-__all__ = ["RESUBMISSIONS", "Fleet", "Place", "State"]
+__all__ = ["RESUBMISSIONS", "Fleet", "Place", "Search", "State"]
 
 RESUBMISSIONS: Final = 5
 """How often one request is made again, at most, because its connection was lost.
@@ -111,6 +111,10 @@ class Fleet:
         rest = [place for place in order if place not in failed]
         return min(rest, key=lambda place: _RESORTS.index(place.state), default=None)
 
+    def search(self, route: bytes, wanted: Place | None = None) -> Search:
+        """Begin to look for a server for a request; ``wanted`` if it can be only that one."""
+        return Search(self, route, wanted or (None if len(self.places) > 1 else self.places[0]))
+
     def due(self, now: float) -> list[Place]:
         """The dead servers that it is time to try again, as long as others can be used meanwhile."""
         if self._ring is None or not any(place.state is State.LIVE for place in self.places):
@@ -157,3 +161,27 @@ class Fleet:
         if isinstance(request, JobRequest) and request.acknowledged:
             return request.resubmit
         return self._ring is not None
+
+
+class Search:
+    """The servers that one request tries, until it has found one."""
+
+    def __init__(self, fleet: Fleet, route: bytes, only: Place | None) -> None:
+        self._fleet = fleet
+        self._route = route
+        self._only = only
+        self._failed: list[Place] = []
+        self._error: ServerUnavailable | None = None
+
+    def next(self) -> Place:
+        """The server to try now, maybe the one from before. Raises the last error when none is left."""
+        place = self._fleet.choose(self._route, self._failed) if self._only is None else self._only
+        if place is None or place in self._failed:
+            assert self._error is not None, "a server that was not chosen has failed"
+            raise self._error
+        return place
+
+    def failed(self, place: Place, error: ServerUnavailable) -> None:
+        """The server cannot be reached: the request does not try it again."""
+        self._failed.append(place)
+        self._error = error

@@ -70,14 +70,6 @@ class TermsMaker:
         self._usual: dict[tuple[Priority, bool], Terms] = {}
         self.prefix = encode_name(namespace, "namespace")
 
-    def usual(self, priority: Priority, background: bool) -> Terms:
-        """The terms of a submission of which nothing else is said."""
-        terms = self._usual.get((priority, background))
-        if terms is None:
-            terms = self.make(priority=priority, background=background)
-            self._usual[priority, background] = terms
-        return terms
-
     def make(
         self,
         *,
@@ -91,6 +83,25 @@ class TermsMaker:
         on_loss: OnLoss | None = None,
     ) -> Terms:
         """The terms of a submission. Raises ValueError for what does not go together."""
+        if (at, delay, reducer, job_timeout, encoding, on_loss) == _NOTHING_ELSE:
+            terms = self._usual.get((priority, background))
+            if terms is None:
+                terms = self._new(priority, background, None, None, None, None, None, None)
+                self._usual[priority, background] = terms
+            return terms
+        return self._new(priority, background, at, delay, reducer, job_timeout, encoding, on_loss)
+
+    def _new(
+        self,
+        priority: Priority,
+        background: bool,
+        at: Time | None,
+        delay: TimeSpan | None,
+        reducer: str | bytes | None,
+        job_timeout: float | None,
+        encoding: str | Encoding | None,
+        on_loss: OnLoss | None,
+    ) -> Terms:
         delayed = at is not None or delay is not None
         if at is not None and delay is not None:
             raise ValueError("a job has a time (at) or a delay, not both")
@@ -134,6 +145,9 @@ class TermsMaker:
         if not 0 <= at < 2.0**62:
             raise ValueError(f"a job cannot be run at {at} seconds since 1970")
         return b"%d" % math.ceil(at)
+
+
+_NOTHING_ELSE: Final = (None,) * 6
 
 
 def check_on_loss(on_loss: str) -> bool:
