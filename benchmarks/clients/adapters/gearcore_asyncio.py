@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import uvloop
-from stopwatch import Load, Stopwatch, cannot, run
+from stopwatch import Load, Stopwatch, run
 
-try:
-    from gearcore import aio
-except ImportError:
-    cannot("this gearcore has no asyncio client")
+from gearcore import aio
 
 
 async def submit(load: Load, watch: Stopwatch) -> None:
@@ -70,13 +67,9 @@ async def serve(worker: aio.Worker, load: Load, watch: Stopwatch) -> None:
 
 
 if __name__ == "__main__":
-    asynchronous = {"submit": submit, "submit_many": submit_many, "foreground": foreground}
-    # What a gearcore from before has not is left out.
-    if hasattr(aio, "Worker"):
-        asynchronous |= {"work": work, "prefetch": prefetch}
     run(
         **{
-            name: lambda load, watch, mode=mode: uvloop.run(mode(load, watch))
-            for name, mode in asynchronous.items()
+            mode.__name__: lambda load, watch, mode=mode: uvloop.run(mode(load, watch))
+            for mode in (submit, submit_many, foreground, work, prefetch)
         }
     )

@@ -69,10 +69,4 @@ def serve(worker: Worker, load: Load, watch: Stopwatch) -> None:
 
 
 if __name__ == "__main__":
-    modes = {"submit": submit, "foreground": foreground, "work": work}
-    # What a gearcore from before has not is left out.
-    if hasattr(Client, "submit_many"):
-        modes["submit_many"] = submit_many
-    if "prefetch" in (Worker.__init__.__kwdefaults__ or {}):
-        modes["prefetch"] = prefetch
-    run(**modes)
+    run(submit=submit, submit_many=submit_many, foreground=foreground, work=work, prefetch=prefetch)
