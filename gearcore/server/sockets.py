@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from functools import cache
 
 from gearcore.server.limits import Keepalive
 
@@ -21,18 +22,25 @@ MOST = {"idle": 32767, "interval": 32767, "count": 127}
 
 def configure(sock: socket.socket, keepalive: Keepalive) -> None:
     """Have an accepted TCP socket send at once, and find out when its peer is gone."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for level, option, value in options_for(keepalive):
+        sock.setsockopt(level, option, value)
+
+
+@cache
+def options_for(keepalive: Keepalive) -> list[tuple[int, int, int]]:
+    """Return level, number and value of each option that this system knows."""
+    options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
     for field, names in KEEPALIVE_OPTIONS.items():
         value = getattr(keepalive, field)
         option = next((getattr(socket, name) for name in names if hasattr(socket, name)), None)
         if value >= 0 and option is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, option, min(max(value, 1), MOST[field]))
+            options.append((socket.IPPROTO_TCP, option, min(max(value, 1), MOST[field])))
     unacknowledged = getattr(socket, "TCP_USER_TIMEOUT", None)
     if unacknowledged is not None and min(keepalive.idle, keepalive.interval, keepalive.count) > 0:
         # a peer that vanished while something was on its way to it is found out in the same time
         milliseconds = 1000 * (keepalive.idle + keepalive.interval * keepalive.count)
-        sock.setsockopt(socket.IPPROTO_TCP, unacknowledged, min(milliseconds, 2**31 - 1))
+        options.append((socket.IPPROTO_TCP, unacknowledged, min(milliseconds, 2**31 - 1)))
+    return options
 
 
 def acknowledge_at_once(sock: socket.socket) -> None:
