@@ -3,6 +3,8 @@ from typing import Any, NamedTuple, final
 
 from typing_extensions import Buffer
 
+def retain_memory() -> bool: ...
+
 class FunctionStatus(NamedTuple):
     name: bytes
     high: int

@@ -40,6 +40,7 @@ from gearcore._client_packets cimport (
 from gearcore._dispatch cimport Rule
 from gearcore._heap cimport heap_free
 from gearcore._jobs cimport find_job, free_job, parse_handle
+from gearcore._memory cimport WORTH_A_TRIM, gearcore_retain
 from gearcore._offers cimport ability_at
 from gearcore._packets cimport Packet, refuse
 from gearcore._peers cimport (
@@ -170,6 +171,15 @@ cdef void fill_rules():
     RULES[<int>PT_SET_CLIENT_ID].handler = on_set_client_id
 
 fill_rules()
+
+
+def retain_memory():
+    """Have the process keep some memory that came free, up to 32 MB, and return whether the C library can.
+
+    Otherwise every payload of more than 128 KB lies in pages that the system has to clear for it first. For
+    processes that are a server and nothing else: it changes how all of the process gets memory.
+    """
+    return gearcore_retain(WORTH_A_TRIM)
 
 
 cdef int receive(Core *core, Peer *peer, const char *data, size_t size) except -1 nogil:

@@ -8,11 +8,14 @@ cdef extern from *:
     #if defined(__GLIBC__)
     #include <malloc.h>
     #define gearcore_trim() ((void)malloc_trim(0))
+    #define gearcore_retain(size) (mallopt(M_TRIM_THRESHOLD, size) && mallopt(M_MMAP_THRESHOLD, size))
     #else
     #define gearcore_trim() ((void)0)  /* other allocators give free pages back by themselves */
+    #define gearcore_retain(size) 0
     #endif
     """
     void gearcore_trim() noexcept nogil
+    bint gearcore_retain(int size) noexcept nogil
 
 cdef enum:
     WORTH_A_TRIM = 32 * 1024 * 1024     # bytes that must have come free since the last one
