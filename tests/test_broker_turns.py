@@ -153,6 +153,21 @@ class TestManyFunctions:
         world.collect()
         assert world.broker.memory - before < (with_a_job - before) / 100
 
+    def test_offers_withdrawn_one_by_one_take_nothing(self):
+        world = World()
+        functions = self.FUNCTIONS[:1_000]
+        worker = world.worker(*functions)
+        most = world.broker.memory
+        for function in functions[1:]:
+            worker.send(P.CANT_DO, function)
+        assert most - world.broker.memory > 80 * len(functions)
+        for function in reversed(functions[1:]):
+            worker.send(P.CAN_DO, function)
+        assert world.broker.memory == most
+        for function in random.Random(1).sample(functions, len(functions)):
+            _, job = world.peer().ask(P.SUBMIT_JOB_BG, function, b"", b"")
+            assert worker.grab() == job
+
     @pytest.mark.parametrize(
         "go",
         [lambda worker: worker.leave(), lambda worker: worker.send(P.RESET_ABILITIES)],

@@ -43,7 +43,8 @@ cdef inline void fall_asleep(Peer *peer) noexcept nogil:
 cdef inline Peer *next_sleeper(Function *function) noexcept nogil:
     """The worker that sleeps for this function and was not woken for the longest time, or NULL.
 
-    Those who woke up for another function since are met here, and moved aside to their own `roused` ring.
+    Those who do not sleep, or woke up for another function since, are met here, and moved aside to their own
+    `roused` ring.
     """
     cdef Ability *ability
     while not ring_is_empty(&function.sleepers):

@@ -19,6 +19,7 @@ cdef enum:
     MAX_REDUCER_SIZE = 64
     MAX_FUNCTION_SIZE = 8191
     MAX_CLIENT_ID_SIZE = 127
+    PAGE = 32                   # numbers of functions whose offers are noted together
 
 
 cdef enum JobState:
@@ -110,7 +111,6 @@ cdef struct Function:
 
 
 cdef struct Ability:
-    Link of_catalogue           # by Function.number, in the catalogue of its peer if that has one
     Ring of_peer
     Ring repeats                # a ring without a head: the peer's offers of this function, by turn
     int64_t turn                # what is served first has the least
@@ -133,10 +133,19 @@ cdef struct Agenda:
     size_t capacity
 
 
+# Offers of functions whose numbers are neighbours.
+cdef struct Page:
+    Link of_catalogue           # by `number`
+    uint32_t number             # Function.number // PAGE
+    uint32_t count              # offers on it
+    Ability *abilities[PAGE]    # by Function.number % PAGE; of repeats, the one whose turn is first
+
+
 # What a peer of many offers has besides their list.
 cdef struct Catalogue:
-    Table abilities             # by function: of repeats, the one whose turn is first
-    Agenda agenda               # those that may have a job
+    Table pages
+    Page *recent                # the one that was asked for last, or NULL
+    Agenda agenda               # offers that may have a job
     uint64_t news               # Core.news when functions with jobs were last put in the agenda
 
 

@@ -3,8 +3,9 @@
 from libc.stdint cimport INT64_MAX, int64_t
 
 from gearcore._agenda cimport agenda_move, agenda_put, agenda_remove
+from gearcore._catalogue cimport catalogue_find
 from gearcore._functions cimport first_priority, function_ready_at
-from gearcore._offers cimport FEW, ability_at, find_in_catalogue, is_first, repeat_at, replace_first
+from gearcore._offers cimport FEW, ability_at, is_first, repeat_at, replace_first
 from gearcore._ring cimport Ring, ring_is_empty, ring_push_back, ring_remove
 from gearcore._state cimport PRIORITIES, Ability, Agenda, Catalogue, Core, Peer
 
@@ -82,7 +83,7 @@ cdef inline bint update_agenda(Core *core, Peer *peer) noexcept nogil:
     cdef Ring *at = core.ready.prev
     cdef Ability *ability
     while at != &core.ready and function_ready_at(at).news > catalogue.news and most > 0:
-        ability = find_in_catalogue(core, catalogue, function_ready_at(at))
+        ability = catalogue_find(core, catalogue, function_ready_at(at))
         if ability != NULL and not agenda_put(core, &catalogue.agenda, ability, rank_of(core, ability)):
             return False
         at = at.prev

@@ -5,10 +5,10 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from gearcore._blocks cimport LARGE
-from gearcore._functions cimport find_function, first_priority, get_function
+from gearcore._functions cimport find_function, first_priority, get_function_after
 from gearcore._heap cimport heap_reserve
 from gearcore._jobs cimport find_job, job_at, parse_handle, watch_of_job
-from gearcore._offers cimport add_ability
+from gearcore._offers cimport ability_at, add_ability
 from gearcore._packets cimport (
     Packet,
     has_room,
@@ -78,11 +78,16 @@ cdef inline int offer(Core *core, Peer *peer, const Packet *packet, uint32_t tim
         return refuse(core, peer, b"PERMISSION_DENIED", b"This peer may not work for this function")
     if not has_room(core, peer, name, size, sizeof(Ability)):
         return 0
-    cdef Function *function = get_function(core, name, size)
+    cdef Function *function = get_function_after(core, newest(peer), name, size)
     add_ability(core, peer, function, timeout)
     if core.rules.worker_wakeup == AS_FEW_AS_WILL_DO:
         return wake_for_waiting(core, function)     # it may be asleep itself
     return 0
+
+
+cdef inline Function *newest(Peer *peer) noexcept nogil:
+    """The function that the peer offered last, or another of its functions; NULL if it offers none."""
+    return NULL if peer.offers == 0 else ability_at(peer.abilities.next).function
 
 
 cdef inline int on_can_do_timeout(Core *core, Peer *peer, const Packet *packet) except -1 nogil:
