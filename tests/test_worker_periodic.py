@@ -37,17 +37,17 @@ class TestScheduler:
     def test_a_job_is_submitted_before_its_time_and_once(self):
         one = scheduler(Every(100), 1000.0)
         link = session()
-        assert one.deadline() == 1070
+        assert one.deadline(True) == 1070
         one.look(1069.0, [link])
         assert sent(link) == []
         one.look(1070.0, [link])
         assert sent(link) == [(b"f", b"periodic:f:1100", b"1100", b"w")]
-        assert one.deadline() == 1100
+        assert one.deadline(True) == 1100
         for now in (1070.0, 1080.0, 1099.9):
             one.look(now, [link])
         assert sent(link) == []
         one.look(1100.0, [link])
-        assert one.deadline() == 1170
+        assert one.deadline(True) == 1170
         assert link.due == 1100
 
     def test_all_schedulers_name_the_same_job(self):
@@ -62,14 +62,15 @@ class TestScheduler:
         late = scheduler(Every(100), 1099.9)
         late.look(1099.9, [link])
         assert sent(link) == []
-        assert late.deadline() == 1170
+        assert late.deadline(True) == 1170
 
     def test_a_time_without_a_server_is_left_out(self, caplog):
         one = scheduler(Every(100), 1000.0)
+        assert one.deadline(False) == 1100
         one.look(1090.0, [])
         one.look(1099.9, [])
         assert "for 1100 was not submitted" in caplog.text
-        assert one.deadline() == 1170
+        assert one.deadline(True) == 1170
 
     def test_what_went_to_a_server_that_was_lost_goes_to_another(self):
         one = scheduler(Every(100), 1000.0)
@@ -121,6 +122,31 @@ def test_each_time_once_however_many_workers(server, make, running):
         time.sleep(0.3)
     assert len(seen) == len(set(seen))
     assert {workload for _, workload in seen} == {b"tick"}
+
+
+@pytest.mark.parametrize("make", [Worker, gearcore.aio.Worker])
+def test_without_a_server_there_is_nothing_to_do(server, make, running, monkeypatch):
+    """It waits, and does not look for one all the time at which there would be something to submit."""
+    looks = []
+    look = Scheduler.look
+
+    def noted(self, now, sessions):
+        looks.append(now)
+        look(self, now, sessions)
+
+    monkeypatch.setattr(Scheduler, "look", noted)
+    worked = threading.Event()
+    worker = make(server.address)
+    worker.every(1)(lambda job: worked.set())
+    with running(worker):
+        assert worked.wait(PATIENCE)
+        server.stop()
+        looks.clear()
+        time.sleep(1.2)
+        assert len(looks) < 25
+        worked.clear()
+        server.start()
+        assert worked.wait(PATIENCE)
 
 
 def test_a_function_may_have_a_name_and_several_times():

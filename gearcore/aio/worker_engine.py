@@ -9,6 +9,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, cast
 
 from gearcore._connecting import explain
@@ -181,6 +182,7 @@ class Engine:
         self._waiting: deque[WorkerJob] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._links: set[Link] = set()
+        self._links_changed = asyncio.Event()
         self._targets = [Target(s, lane) for lane in make_lanes(functions) for s in settings.servers]
         self._answered = False
         self._changing = False
@@ -334,6 +336,7 @@ class Engine:
         session.start()
         self._crew.add(session, target.lane)
         self._links.add(link)
+        self._links_changed.set()
         if self.stopping:
             session.stop()
         self.change()
@@ -351,6 +354,7 @@ class Engine:
                 await link.end()
         finally:
             self._links.discard(link)
+            self._links_changed.set()
             self._crew.remove(session)
             self._waiting = deque(job for job in self._waiting if job._outlet is not link)
             link.close()
@@ -394,7 +398,11 @@ class Engine:
             for link in self._links:
                 self._set_alarm(link)
             self.change()
-            await self.pause(min(max(self._scheduler.deadline() - time.time(), 0.01), links.LONGEST_SLEEP))
+            self._links_changed.clear()
+            due = self._scheduler.deadline(bool(self._links)) - time.time()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(max(due, 0.01), links.LONGEST_SLEEP)):
+                    await self._links_changed.wait()
 
     async def _close(self, tasks: set[asyncio.Task[None]]) -> None:
         self.stopping = True

@@ -77,7 +77,9 @@ class Engine:
 
     def deadline(self) -> float:
         """When to look next, as the switch counts the time."""
-        return self._switch.moment(self._scheduler.deadline()) if self._scheduler else math.inf
+        if not self._scheduler:
+            return math.inf
+        return self._switch.moment(self._scheduler.deadline(self._session is not None))
 
     def close(self) -> None:
         """Run no more jobs."""

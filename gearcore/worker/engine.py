@@ -183,7 +183,7 @@ class Engine:
         else:
             times += [t.due for t in self._targets if t.link is None and t.attempt is None]
             if self._scheduler:
-                times.append(now + self._scheduler.deadline() - time.time())
+                times.append(now + self._scheduler.deadline(bool(self._links)) - time.time())
         return min(times)
 
     def _look(self) -> bool:

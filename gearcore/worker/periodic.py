@@ -54,9 +54,11 @@ class Scheduler:
     def __bool__(self) -> bool:
         return bool(self._turns)
 
-    def deadline(self) -> float:
-        """When there is something to do next."""
-        return min(turn.time if turn.session else turn.time - turn.lead for turn in self._turns)
+    def deadline(self, connected: bool) -> float:
+        """When there is something to do next: to give up a time or, if ``connected``, to submit its job."""
+        return min(
+            turn.time - turn.lead if connected and turn.session is None else turn.time for turn in self._turns
+        )
 
     def look(self, now: float, sessions: Sequence[WorkerSession]) -> None:
         """Submit what is to be submitted now, on one of the sessions, which are of different servers.
