@@ -446,6 +446,20 @@ def test_map_and_reduce(server, client, make_concurrent, running):
         assert job.data == [b"without", b"a", b"reducer"]
 
 
+def test_an_async_function_of_a_blocking_worker_maps_too(server, client, running):
+    mapper, reducer = Worker(server.address), Worker(server.address)
+
+    @mapper.function(aggregate=b"+".join)
+    async def split(job):
+        for word in job.workload.split():
+            job.send_data(word)
+        return b"last"
+
+    reducer.register("upper", lambda job: job.workload.upper())
+    with running(mapper), running(reducer):
+        assert client.map_reduce("split", b"a bc d", "upper") == b"A+BC+D+LAST"
+
+
 def test_bad_options():
     for worker in (Worker(), gearcore.aio.Worker()):
         for options in ({"timeout": 0}, {"concurrency": 0}, {"encoding": "pickle"}):

@@ -38,8 +38,8 @@ class Reducer:
         self._client: Client | None = None
         self._guard = threading.Lock()
 
-    def run(self, job: WorkerJob, function: Function) -> Any:
-        """Run a function, have its parts reduced, and make one value of what came of them.
+    def run(self, job: WorkerJob, function: Function, call: Callable[[WorkerJob, Function], Any]) -> Any:
+        """Run a function by ``call``, have its parts reduced, and make one value of what came of them.
 
         What the function returns, unless it is None, is the last part. Raises what a part failed with.
         """
@@ -50,7 +50,7 @@ class Reducer:
         mapping = MappingJob(job._outlet, job._assignment, function, job._namespace_size)
         mapping._submit = self._client.submit
         mapping._parts = []
-        last = function.call(mapping)
+        last = call(mapping, function)
         if last is not None:
             mapping.send_data(last)
         results = [part.result() for part in mapping._parts]

@@ -27,14 +27,15 @@ log = logging.getLogger("gearcore.worker")
 RUN_ERRORS = (Exception, SystemExit, asyncio.CancelledError)
 """What a function may raise without harm to the worker. KeyboardInterrupt is for the worker itself."""
 
-Reduce = Callable[[WorkerJob, Function], Any]
+Call = Callable[[WorkerJob, Function], Any]
+Reduce = Callable[[WorkerJob, Function, Call], Any]
 
 
 class Runner:
     """Runs functions, in the thread that calls ``run``.
 
     ``wait`` sleeps between tries in place; it returns whether the worker stops meanwhile. ``reduce`` runs a
-    function that maps, and gathers what its parts were reduced to.
+    function that maps, by the call that it is given, and gathers what its parts were reduced to.
     """
 
     def __init__(self, hooks: Hooks, wait: Callable[[float], bool], reduce: Reduce) -> None:
@@ -125,14 +126,17 @@ class Runner:
 
     def _result(self, job: WorkerJob, function: Function) -> Buffer:
         if function.aggregate is not None and job._assignment.reducer:
-            value = self._reduce(job, function)
-        elif function.is_async:
-            value = self._await(function.call(job), function.timeout)
+            value = self._reduce(job, function, self._value)
         else:
-            value = function.call(job)
+            value = self._value(job, function)
         if value is None:
             return b""
         return checked(function.encoding.pack(value, "result"))
+
+    def _value(self, job: WorkerJob, function: Function) -> Any:
+        if function.is_async:
+            return self._await(function.call(job), function.timeout)
+        return function.call(job)
 
     def _await(self, coroutine: Coroutine[Any, Any, Any], timeout: float | None = None) -> Any:
         runner = getattr(self._loops, "runner", None)
