@@ -13,12 +13,23 @@ from gearcore import Client, Server
 from gearcore.cli.reload import files_below
 
 MODULE = """
+import asyncio
 import os
 import threading
 
+import gearcore.aio
 from gearcore import Worker
 
 worker = Worker("{address}")
+tasks = gearcore.aio.Worker("{address}", concurrency=2)
+
+@tasks.function
+async def pair(job):
+    # Returns only when both run at the same time.
+    await together.wait()
+    return b"together"
+
+together = asyncio.Barrier(2)
 
 @worker.function
 def greet(job):
@@ -107,6 +118,18 @@ def test_processes(client, write):
         assert process.wait() == 0
 
 
+def test_asyncio(client, write):
+    with running("gearcore", "worker", "tasks:tasks", "--max-jobs", "2") as process:
+        jobs = [client.submit("pair") for _ in range(2)]
+        assert [job.result(PATIENCE) for job in jobs] == [b"together"] * 2
+        assert process.wait() == 0
+    with running("gearcore", "worker", "tasks:tasks") as process:
+        for job in [client.submit("pair") for _ in range(2)]:
+            job.result(PATIENCE)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+
+
 def test_the_log_of_processes_is_json_too(client, write):
     with running("gearcore", "worker", "tasks:worker", "--processes", "2", "--log-format", "json") as process:
         assert client.submit("raise").exception(PATIENCE)
@@ -173,6 +196,10 @@ def test_the_log_says_as_much_as_it_is_told(client, write):
         ("tasks:worker --threads=0", ".*--threads.*"),
         ("tasks:worker --threads=2 --processes=2", "a worker has threads or processes: not both .*"),
         ("tasks:worker --max-jobs=0", ".*--max-jobs.*"),
+        (
+            "tasks:tasks --threads=2",
+            "'tasks:tasks' is a worker of asyncio, which has no threads or processes",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(write, place, complaint):

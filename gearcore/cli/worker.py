@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
 
-from gearcore import Worker
+import gearcore.aio
 from gearcore.cli.logs import log_options, start_log
 from gearcore.cli.reload import run_again_on_change, same_command_without
+from gearcore.server.loop import new_event_loop
 
 __all__ = ["worker"]
 
@@ -38,10 +41,10 @@ def worker(
     log_level: str,
     log_format: str,
 ) -> None:
-    """Run the gearcore.Worker that MODULE has as OBJECT.
+    """Run the gearcore.Worker or gearcore.aio.Worker that MODULE has as OBJECT.
 
     The module is looked for in this directory first. OBJECT may also be a function that returns the worker.
-    --threads and --processes stand for what the worker was made with.
+    --threads and --processes stand for what the worker was made with; one of gearcore.aio has tasks instead.
 
     SIGTERM and SIGINT end it when the jobs that run have ended, and at once the second time.
     """
@@ -51,12 +54,18 @@ def worker(
     if reload:
         sys.exit(run_again_on_change(same_command_without("--reload"), Path.cwd()))
     found = load(place)
+    if isinstance(found, gearcore.aio.Worker):
+        if threads or processes:
+            raise click.UsageError(f"{place!r} is a worker of asyncio, which has no threads or processes")
+        with asyncio.Runner(loop_factory=partial(new_event_loop, direct=False)) as runner:
+            runner.run(found.run(max_jobs=max_jobs, install_signals=True))
+        return
     if threads or processes:
         found.set_concurrency(threads=threads, processes=processes)
     found.run(max_jobs=max_jobs, install_signals=True)
 
 
-def load(place: str) -> Worker:
+def load(place: str) -> gearcore.Worker | gearcore.aio.Worker:
     """Import the worker at ``module:object``. What goes wrong inside of the module keeps its traceback."""
     name, colon, path = place.partition(":")
     if not (name and colon and path):
@@ -74,6 +83,6 @@ def load(place: str) -> Worker:
         except AttributeError:
             raise click.UsageError(f"module {name!r} has no {path!r}") from None
     made = found() if callable(found) else found
-    if not isinstance(made, Worker):
+    if not isinstance(made, gearcore.Worker | gearcore.aio.Worker):
         raise click.UsageError(f"{place!r} is no gearcore.Worker, but of type {type(made).__name__}")
     return made

@@ -120,11 +120,6 @@ class Links(Connections):
                 expire(job)
         raise self._timed_out(job, deadline)
 
-    def tell(self) -> None:
-        """Call the watchers of what has changed."""
-        with self._lock:
-            self._tell()
-
     def close(self) -> None:
         """Close the connections. What is in flight ends with ConnectionLost."""
         with self._lock:
