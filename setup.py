@@ -5,7 +5,7 @@ import sys
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-MODULES = ["_codec", "_broker", "_requests", "_submissions", "_session"]
+MODULES = ["_codec", "_broker", "_requests", "_submissions", "_session", "_accelerate"]
 if sys.platform == "linux":
     MODULES.append("_direct")  # it stands on epoll
 

@@ -1,10 +1,12 @@
 """Gearman for Python: a job server, a client and a worker, with a hot path compiled by Cython."""
 
 from gearcore._version import __version__
+from gearcore.accelerate import Accelerated, accelerate
 from gearcore.admin import AdminClient
 from gearcore.client import Client, Job, Submission
 from gearcore.encoding import Encoding
 from gearcore.errors import (
+    CannotAccelerate,
     CannotListen,
     ConnectionLost,
     EncodingError,
@@ -54,7 +56,11 @@ __all__ = [
     "FunctionStatus",
     "ListedJob",
     "PeerStatus",
+    # other libraries
+    "Accelerated",
+    "accelerate",
     # errors
+    "CannotAccelerate",
     "CannotListen",
     "ConnectionLost",
     "EncodingError",

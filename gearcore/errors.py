@@ -7,6 +7,7 @@ GearcoreError
 │   ├── TooFewArguments
 │   └── PacketTooLarge
 ├── CannotListen               a server could not take its address
+├── CannotAccelerate           a library that the codec cannot be put into
 ├── ServerUnavailable          no connection could be made
 ├── ConnectionLost             a connection ended while something was expected from it
 ├── ServerError                the server answered with an ERROR packet
@@ -30,6 +31,7 @@ __all__ = [
     "TooFewArguments",
     "PacketTooLarge",
     "CannotListen",
+    "CannotAccelerate",
     "ServerUnavailable",
     "ConnectionLost",
     "ServerError",
@@ -81,6 +83,10 @@ class PacketTooLarge(ProtocolError):
 
 class CannotListen(GearcoreError, OSError):
     """A job server could not listen on its address. The text names the address and the cause."""
+
+
+class CannotAccelerate(GearcoreError):
+    """A Gearman library or a version of one that is not known or not there. The text says which are known."""
 
 
 class ServerUnavailable(GearcoreError, ConnectionError):
