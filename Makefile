@@ -8,7 +8,7 @@ SECONDS ?=
 BIN := $(VENV)/bin
 EXTENSION_SOURCES := setup.py $(wildcard src/gearcore/*.pyx src/gearcore/*.pxd)
 
-.PHONY: help run test lint conformance interop fuzz chaos bench bench-clients build clean
+.PHONY: help run test lint conformance interop fuzz chaos accelerate-suites bench-accelerate bench bench-clients build clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -36,6 +36,12 @@ fuzz: build ## Fuzz the codec and the broker for SECONDS, by default an hour
 
 chaos: build ## Kill servers and workers under load for SECONDS, by default a minute, of each kind of server
 	$(BIN)/python tests/chaos --seconds $(or $(SECONDS),60)
+
+accelerate-suites: build ## Run other Gearman libraries' own tests with the codec in them and without
+	$(BIN)/python -m tests.differential
+
+bench-accelerate: build ## Compare other Gearman libraries' speed with the codec in them and without
+	$(BIN)/python -m benchmarks.accelerate
 
 bench: build ## Compare the speed with gearmand's, on a quiet machine for half an hour; BENCH=--quick for a look
 	$(BIN)/python -m benchmarks.server $(BENCH)

@@ -79,7 +79,7 @@ def sources_of(library: Library) -> Path:
         with tempfile.TemporaryDirectory() as temporary:
             run(
                 sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:",
-                "--no-build-isolation", "--dest", temporary, library.requirement,
+                "--dest", temporary, library.requirement,
             )  # fmt: skip
             (archive,) = Path(temporary).iterdir()
             unpacked = Path(temporary, "unpacked")

@@ -50,13 +50,11 @@ def test_a_worker_and_a_client_at_work(library: Library, server: JobServer) -> N
     if library.name == "gearman3":
         pytest.skip("gearman3 0.2.1 receives nothing on Python 3.9 and later, with the codec or without")
     jobs = 5
-    plain = json.loads(run_driver(library, "end_to_end.py", str(server.address[1]), str(jobs), "plain"))
-    accelerated = json.loads(run_driver(library, "end_to_end.py", str(server.address[1]), str(jobs)))
-    assert plain["right"]
-    assert accelerated["right"]
+    results = json.loads(run_driver(library, "end_to_end.py", str(server.address[1]), str(jobs), "30"))
+    assert results["right"]
     # A client makes a packet of each job and gets two for it; a worker gets one and makes one.
-    assert accelerated["parsed"] >= 3 * jobs
-    assert accelerated["packed"] >= 2 * jobs
+    assert results["parsed"] >= 3 * jobs
+    assert results["packed"] >= 2 * jobs
 
 
 @every_library

@@ -426,7 +426,7 @@ def gear_hooks(Counter counter, Remainder input_buffer, module, read, to_binary,
         cdef Py_ssize_t wanted = 0
         if not rest.is_bytes():
             return read(self)
-        need_bytes = self.need_bytes
+        needed_bytes = need_bytes = self.need_bytes
         try:
             while True:
                 if need_bytes or rest.left() == 0:
@@ -475,7 +475,8 @@ def gear_hooks(Counter counter, Remainder input_buffer, module, read, to_binary,
         finally:
             if pieces is not None:
                 rest.keep(b"".join(pieces))
-            self.need_bytes = need_bytes
+            if need_bytes is not needed_bytes:
+                self.need_bytes = need_bytes
         return read(self)
 
     def toBinary(self):  # noqa: N802
