@@ -5,7 +5,17 @@ import sys
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-MODULES = ["_codec", "_broker", "_requests", "_submissions", "_session", "_accelerate"]
+MODULES = [
+    "_codec",
+    "_broker",
+    "_requests",
+    "_submissions",
+    "_session",
+    "_accelerate",
+    "_accelerate_aiogear",
+    "_accelerate_gear",
+    "_accelerate_gearman",
+]
 if sys.platform == "linux":
     MODULES.append("_direct")  # it stands on epoll
 

@@ -6,7 +6,8 @@ import importlib
 from types import ModuleType
 from typing import Final
 
-from gearcore._accelerate import Recipe, Remainder, aiogear_hooks
+from gearcore._accelerate import Remainder
+from gearcore._accelerate_aiogear import Recipe, aiogear_hooks
 from gearcore.accelerate.handle import Accelerated
 
 __all__ = ["put_in"]

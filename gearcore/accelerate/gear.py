@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from gearcore._accelerate import Remainder, gear_hooks
+from gearcore._accelerate import Remainder
+from gearcore._accelerate_gear import gear_hooks
 from gearcore.accelerate.handle import Accelerated
 
 __all__ = ["put_in"]

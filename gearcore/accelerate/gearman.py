@@ -13,7 +13,7 @@ import importlib
 from types import ModuleType
 from typing import Any
 
-from gearcore._accelerate import DictCodec
+from gearcore._accelerate_gearman import DictCodec
 from gearcore.accelerate.handle import Accelerated
 
 __all__ = ["put_in_for_bytes", "put_in_for_text"]
