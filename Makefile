@@ -12,7 +12,7 @@ EXTENSION_SOURCES := setup.py $(wildcard src/gearcore/*.pyx src/gearcore/*.pxd)
 .DELETE_ON_ERROR:
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 30
 
 run: build ## Serve on 127.0.0.1:4730 with a demonstration worker, and send it a job
 	@$(BIN)/gearcore demo

@@ -39,6 +39,7 @@ LIBRARIES = (
     Library("python3-gearman", "0.1.0", "python3_gearman"),
     Library("py3gearman", "0.2.0", "py3gearman"),
     Library("gear", "0.16.0", "gear"),
+    Library("aiogear", "0.2.3", "aiogear"),
     Library("aiogear", "0.2.6", "aiogear"),
 )
 

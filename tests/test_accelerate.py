@@ -18,7 +18,7 @@ from gearcore.accelerate.libraries import KNOWN
 from gearcore.errors import CannotAccelerate
 
 DRIVERS = Path(__file__).parent / "differential"
-every_library = pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.name)
+every_library = pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.requirement)
 
 
 def run_driver(library: Library, driver: str, *args: str) -> str:
@@ -66,6 +66,13 @@ def test_it_can_be_had_again_and_undone(library: Library) -> None:
         "as it was",
         "again",
     ]
+
+
+def test_every_known_version_is_tested() -> None:
+    known = {
+        (one.library, version) for of_name in KNOWN.values() for one in of_name for version in one.versions
+    }
+    assert known == {(library.name, library.version) for library in LIBRARIES}
 
 
 def test_a_library_that_is_not_known() -> None:
