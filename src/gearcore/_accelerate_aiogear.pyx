@@ -4,7 +4,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF
-from cpython.tuple cimport PyTuple_SET_ITEM
+from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport uint32_t
 from libc.string cimport memchr
@@ -40,7 +40,6 @@ cdef extern from "Python.h":
     bint PyMethod_Check(object method)
     PyObject *PyMethod_Function(object method)
     PyObject *PyMethod_Self(object method)
-    object PyType_GenericAlloc(PyTypeObject *made, Py_ssize_t items)
 
 
 cdef enum Body:
@@ -85,7 +84,7 @@ cdef class Recipe:
     cdef object make(self, const char *body, size_t size):
         """The namedtuple, or None."""
         cdef Args args
-        cdef tuple made
+        cdef tuple fields, arguments
         cdef str field
         cdef const char *nul
         cdef int i
@@ -101,16 +100,17 @@ cdef class Recipe:
             nul = <const char *>memchr(body, 0, size) if self._body == FIRST else NULL
             args.start[0] = body
             args.size[0] = size if nul == NULL else <size_t>(nul - body)
+        fields = PyTuple_New(self._fields)
         try:
-            # A namedtuple is a tuple with nothing more, and made as tuple.__new__ makes one.
-            made = <tuple>PyType_GenericAlloc(<PyTypeObject *>self._made, self._fields)
             for i in range(self._fields):
                 field = PyUnicode_DecodeUTF8(args.start[i], <Py_ssize_t>args.size[i], NULL)
                 Py_INCREF(field)  # PyTuple_SET_ITEM takes a reference over
-                PyTuple_SET_ITEM(made, i, field)
+                PyTuple_SET_ITEM(fields, i, field)
         except UnicodeDecodeError:
             return None
-        return made
+        # A namedtuple is a tuple with nothing more, and tuple.__new__ makes one.
+        arguments = (fields,)
+        return (<PyTypeObject *>tuple).tp_new(self._made, <PyObject *>arguments, NULL)
 
 
 cdef bint point_at_ascii(object argument, const char **start, size_t *size) except -1:
@@ -163,18 +163,21 @@ cdef bytes pack_member(object magic, object member, tuple args):
 
 cdef object take_registered(list registered, object packet):
     """Take the first callback that waits for a packet off the list of those that wait; or None."""
-    cdef Py_ssize_t i
-    for i in range(len(registered)):
+    cdef Py_ssize_t i = 0
+    while i < len(registered):  # which what is compared with the packet may change
         packets, callback = registered[i]
         if packet in packets:
             del registered[i]
             return callback
+        i += 1
     return None
 
 
 cdef object find_by_identity(object table, object member):
     """What a dict has for a member of an Enum, whose hash is slow; or None. Such are equal only if the same."""
-    for key, value in (<dict?>table).items():
+    if type(table) is not dict:
+        return table.get(member)
+    for key, value in (<dict>table).items():
         if key is member:
             return value
     return None
@@ -292,9 +295,9 @@ def aiogear_hooks(Counter counter, Remainder buffered, module, dict recipes, dic
             held = rest.data  # which the pointer stays good with, whatever is called
             at = rest.start()
             number = read_u32(at + 4)
-            size = <Py_ssize_t>read_u32(at + 8)
-            if rest.left() - HEADER_SIZE < size:
+            if <size_t>(rest.left() - HEADER_SIZE) < read_u32(at + 8):
                 break
+            size = <Py_ssize_t>read_u32(at + 8)
             packet = members[number] if number < PT_LIMIT else None
             if packet is None:
                 packet = packet_class(number)

@@ -61,7 +61,7 @@ def gear_hooks(Counter counter, Remainder input_buffer, module, read, to_binary,
                     break
                 if rest.left() >= HEADER_SIZE:
                     size = read_u32(at + 8)
-                    if size > <size_t>LARGEST_SIGNED:
+                    if size > <size_t>(LARGEST_SIGNED - HEADER_SIZE):
                         break
                     wanted = HEADER_SIZE + <Py_ssize_t>size
                     if rest.left() >= wanted:

@@ -149,6 +149,10 @@ cdef class DictCodec:
         count = len(names)
         if len(given) != count:
             return -1
+        # With any other key looking up could run code of its own, and let go of what has been pointed at.
+        for key in given:
+            if not PyUnicode_CheckExact(key):
+                return -1
         for i in range(count):
             value = given.get(names[i])
             if PyUnicode_CheckExact(value):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 
 from aiogear import mixin
 from aiogear.packet import Type
@@ -113,15 +114,54 @@ def test_what_a_subclass_changes() -> None:
             del self._deserializers[Type.WORK_FAIL]
             self._serializers[Type.JOB_ASSIGN] = lambda *args: b"none"
 
+    class Subclasses(mixin.GearmanProtocolMixin):
+        def __init__(self, loop=None):
+            super().__init__(loop)
+            self._deserializers = defaultdict(lambda: str.upper, self._deserializers)
+            self._serializers = defaultdict(lambda: str.upper, self._serializers)
+
     class Borrows(mixin.GearmanProtocolMixin):
         def __init__(self, loop=None):
             super().__init__(loop)
             self._deserializers = Splits(loop)._deserializers
 
     data = frame(b"\0RES", 11, b"H:host:1\0reverse\0text") + frame(b"\0RES", 14, b"H:host:1")
-    for cls in (Splits, Delimits, Deserializes, Borrows):
+    for cls in (Splits, Delimits, Deserializes, Subclasses, Borrows):
         comparison.check(lambda c=cls: play_stream([data], [(tuple(KINDS), "again")], c))
         comparison.check(lambda c=cls: outcome(c(loop=1).serialize_request, Type.JOB_ASSIGN, b"H", "f", b"x"))
+
+
+def test_what_is_received_is_as_good_as_made_by_hand() -> None:
+    for magic, number, body in ((b"\0RES", 8, b"H:host:1"), (b"\0RES", 11, b"H:host:1\0reverse\0text")):
+
+        def play(packet: bytes = frame(magic, number, body)) -> object:
+            received: list[tuple[str, ...]] = []
+            protocol = mixin.GearmanProtocolMixin(loop=1)
+            protocol.do_register(lambda _, response: received.append(response), *KINDS)
+            protocol.data_received(packet)
+            (response,) = received
+            by_hand = type(response)(*tuple(response))
+            return [hash(response) == hash(by_hand), {by_hand: 1}.get(response), response._asdict()]
+
+        comparison.check(play)
+
+
+def test_those_who_wait_change_while_a_packet_is_looked_for() -> None:
+    packet = frame(b"\0RES", 6, b"")
+
+    def play() -> object:
+        protocol = mixin.GearmanProtocolMixin(loop=1)
+
+        class Clears:
+            def __eq__(self, other: object) -> bool:
+                protocol._registers.clear()
+                return False
+
+        for kind in (Clears(), Type.NO_JOB, Type.NO_JOB):
+            protocol.do_register(print, kind)
+        return outcome(protocol.data_received, packet), len(protocol._registers)
+
+    comparison.check(play)
 
 
 def test_unpack_of_every_length() -> None:

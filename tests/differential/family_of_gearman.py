@@ -118,6 +118,27 @@ def test_pack(command: tuple[object, object], is_response: object) -> None:
     comparison.check(play)
 
 
+def test_pack_when_a_key_changes_the_arguments() -> None:
+    class Key:
+        def __init__(self, name: str, given: dict[object, object]) -> None:
+            self.name, self.given = name, given
+
+        def __hash__(self) -> int:
+            return hash(self.name)
+
+        def __eq__(self, other: object) -> bool:
+            if other == self.name:
+                self.given["unique"] = "another"
+            return other == self.name
+
+    def play() -> object:
+        given: dict[object, object] = {"unique": "x" * 100, "data": "text"}
+        given[Key("task", given)] = "reverse"
+        return outcome(protocol.pack_binary_command, 7, given), list(map(str, given.values()))
+
+    comparison.check(play)
+
+
 @examples
 @given(streams, places, st.sampled_from([True, False, None]))
 def test_a_connection_that_reads(data: bytes, places: list[int], is_client: bool | None) -> None:
