@@ -37,8 +37,8 @@ fuzz: build ## Fuzz the codec and the broker for SECONDS, by default an hour
 chaos: build ## Kill servers and workers under load for SECONDS, by default a minute, of each kind of server
 	$(BIN)/python tests/chaos --seconds $(or $(SECONDS),60)
 
-accelerate-suites: build ## Run other Gearman libraries' own tests with the codec in them and without
-	$(BIN)/python -m tests.differential
+accelerate-suites: build ## Run other Gearman libraries' own tests with the codec in them and without; CHECKOUTS=DIR for what PyPI lacks
+	$(BIN)/python -m tests.differential $(CHECKOUTS)
 
 bench-accelerate: build ## Compare other Gearman libraries' speed with the codec in them and without
 	$(BIN)/python -m benchmarks.accelerate
