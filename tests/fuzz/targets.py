@@ -6,6 +6,7 @@ import random
 
 from world import Peer, World
 
+from fuzz import accelerated
 from fuzz.inputs import FUNCTIONS, LIMIT, Inputs
 from gearcore._codec import Packet, Parser, pack_request
 from gearcore.errors import ProtocolError
@@ -126,4 +127,4 @@ def every_type(choices: random.Random) -> None:
         balance(world)
 
 
-TARGETS = {"codec": codec, "broker": broker, "types": every_type}
+TARGETS = {"codec": codec, **accelerated.TARGETS, "broker": broker, "types": every_type}
