@@ -42,7 +42,7 @@ def put_in(package: ModuleType, handle: Accelerated) -> None:
     }
     buffered = Remainder("_data", mixin._data)
     hooks = aiogear_hooks(handle.counter, buffered, module, recipes, dict(vars(mixin)))
-    handle.at_the_end(buffered.settle)
+    handle.before_the_end(buffered.settle)
     handle.replace(mixin, "_data", buffered)
     for name, hook in hooks.items():
         handle.replace(mixin, name, hook)

@@ -23,7 +23,7 @@ def put_in(package: ModuleType, handle: Accelerated) -> None:
         packet.toBinary,
         packet.getArgument,
     )
-    handle.at_the_end(input_buffer.settle)
+    handle.before_the_end(input_buffer.settle)
     handle.replace(connection, "input_buffer", input_buffer)
     handle.replace(connection, "readPacket", read)
     handle.replace(packet, "toBinary", to_binary)

@@ -26,7 +26,7 @@ class Accelerated:
         self.version = version
         self._counter = Counter()
         self._replaced: list[tuple[Any, str, object]] = []
-        self._at_the_end: list[Callable[[], None]] = []
+        self._before_the_end: list[Callable[[], None]] = []
 
     @property
     def parsed(self) -> int:
@@ -48,14 +48,14 @@ class Accelerated:
         if not self.active:
             return
         self._counter.active = False
+        while self._before_the_end:
+            self._before_the_end.pop()()
         while self._replaced:
             owner, name, had = self._replaced.pop()
             if had is _MISSING:
                 delattr(owner, name)
             else:
                 setattr(owner, name, had)
-        while self._at_the_end:
-            self._at_the_end.pop()()
 
     def __enter__(self) -> Self:
         return self
@@ -80,6 +80,6 @@ class Accelerated:
         setattr(owner, name, replacement)
         self._replaced.append((owner, name, had))
 
-    def at_the_end(self, function: Callable[[], None]) -> None:
-        """For the modules of this package: have a function called when all names have been given back."""
-        self._at_the_end.append(function)
+    def before_the_end(self, function: Callable[[], None]) -> None:
+        """For the modules of this package: have a function called before the names are given back."""
+        self._before_the_end.append(function)

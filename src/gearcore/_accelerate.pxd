@@ -39,6 +39,7 @@ cdef class Remainder:
     cdef tuple _default
     cdef object _holders
 
+    cdef object held_by(self, instance)
     cdef Rest of(self, instance)
 
 

@@ -8,7 +8,7 @@ their words remain its own.
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 
-from weakref import WeakSet as _WeakSet
+from weakref import WeakValueDictionary as _WeakValueDictionary
 
 
 @cython.final
@@ -64,27 +64,33 @@ cdef class Remainder:
     def __init__(self, str name not None, *default):
         self._name = name
         self._default = default
-        self._holders = _WeakSet()
+        self._holders = _WeakValueDictionary()
+
+    cdef object held_by(self, instance):
+        cdef dict attributes = instance.__dict__
+        held = attributes.get(self._name, self)
+        if held is not self:
+            return held
+        if not self._default:
+            raise AttributeError(f"{type(instance).__name__!r} object has no attribute {self._name!r}")
+        return self._default[0]
 
     cdef Rest of(self, instance):
-        cdef dict attributes = instance.__dict__
+        """What an instance has, to be used up from its front. For hooks that are active."""
         cdef Rest rest
-        held = attributes.get(self._name, self)
+        held = self.held_by(instance)
         if type(held) is Rest:
             return <Rest>held
-        if held is self:
-            if not self._default:
-                raise AttributeError(f"{type(instance).__name__!r} object has no attribute {self._name!r}")
-            held = self._default[0]
         rest = Rest.__new__(Rest)
         rest.keep(held)
-        attributes[self._name] = rest
-        self._holders.add(instance)
+        self._holders[id(instance)] = instance
+        (<dict>instance.__dict__)[self._name] = rest
         return rest
 
     def __get__(self, instance, owner):
         if instance is not None:
-            return self.of(instance).value()
+            held = self.held_by(instance)
+            return (<Rest>held).value() if type(held) is Rest else held
         if not self._default:
             raise AttributeError(f"type object {owner.__name__!r} has no attribute {self._name!r}")
         return self._default[0]
@@ -101,9 +107,15 @@ cdef class Remainder:
         del instance.__dict__[self._name]
 
     def settle(self):
-        """Leave plain values in every instance, so that it can go on without this attribute."""
+        """Leave plain values in every instance, so that it can go on without this attribute.
+
+        A hook that is at work then, in another thread or further up in this one, puts back what it has left.
+        """
         cdef dict attributes
-        for instance in list(self._holders):
+        for reference in self._holders.valuerefs():
+            instance = reference()
+            if instance is None:
+                continue
             attributes = instance.__dict__
             held = attributes.get(self._name)
             if type(held) is Rest:

@@ -276,7 +276,8 @@ def aiogear_hooks(Counter counter, Remainder buffered, module, dict recipes, dic
         cdef Py_ssize_t size
         cls = type(self)
         if (
-            not PyBytes_CheckExact(data)
+            not counter.active  # somebody kept this function, as uvloop does
+            or not PyBytes_CheckExact(data)
             or cls._unpack is not _unpack
             or cls._split is not own_split
             or cls.get_registered is not own_get_registered
@@ -316,8 +317,8 @@ def aiogear_hooks(Counter counter, Remainder buffered, module, dict recipes, dic
                 callback(packet, received)
             else:
                 module.logger.warning("Received un-expected message from server: %s (%r)", packet, received)
-            if not rest.is_bytes():
-                rest.keep(rest.data[HEADER_SIZE + size :])
+            if not counter.active or not rest.is_bytes():  # both may be a callback's doing
+                self._data = self._data[HEADER_SIZE + size :]
                 return own_data_received(self, b"")
             rest.skip(HEADER_SIZE + size)
 

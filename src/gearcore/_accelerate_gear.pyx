@@ -28,12 +28,15 @@ def gear_hooks(Counter counter, Remainder input_buffer, module, read, to_binary,
 
     def readPacket(self):  # noqa: N802
         """Read one packet or administrative response from the server; None when it has closed."""
-        cdef Rest rest = input_buffer.of(self)
+        cdef Rest rest
         cdef const char *at
         cdef size_t size
         cdef list pieces = None
         cdef Py_ssize_t have = 0
         cdef Py_ssize_t wanted = 0
+        if not counter.active:  # somebody kept this function
+            return read(self)
+        rest = input_buffer.of(self)
         if not rest.is_bytes():
             return read(self)
         needed_bytes = need_bytes = self.need_bytes
@@ -85,6 +88,8 @@ def gear_hooks(Counter counter, Remainder input_buffer, module, read, to_binary,
         finally:
             if pieces is not None:
                 rest.keep(b"".join(pieces))
+            if not counter.active:  # it ended meanwhile
+                self.input_buffer = rest.value()
             if need_bytes is not needed_bytes:
                 self.need_bytes = need_bytes
         return read(self)

@@ -213,5 +213,36 @@ def test_a_protocol_goes_on_after_the_end() -> None:
     assert protocol.serialize_request(Type.GRAB_JOB) == frame(b"\0REQ", 9, b"")
 
 
+def test_the_end_comes_from_a_callback() -> None:
+    packets = [frame(b"\0RES", 8, b"H:host:%d" % n) for n in range(3)]
+    received = []
+    handle = gearcore.accelerate("aiogear")
+    protocol = mixin.GearmanProtocolMixin(loop=1)
+
+    def callback(_: object, response: tuple[str, ...]) -> None:
+        received.append(response)
+        handle.undo()
+
+    for _ in packets:
+        protocol.do_register(callback, Type.JOB_CREATED)
+    protocol.data_received(b"".join(packets) + packets[0][:13])
+    assert received == [("H:host:0",), ("H:host:1",), ("H:host:2",)]
+    assert vars(protocol)["_data"] == packets[0][:13]
+    assert handle.parsed == 1
+
+
+def test_somebody_keeps_the_method_that_receives() -> None:
+    packet = frame(b"\0RES", 8, b"H:host:1")
+    received = []
+    with gearcore.accelerate("aiogear"):
+        protocol = mixin.GearmanProtocolMixin(loop=1)
+        receive = protocol.data_received  # as uvloop keeps it
+        receive(packet[:14])
+    protocol.do_register(lambda *data: received.append(data[1]), Type.JOB_CREATED)
+    receive(packet[14:] + packet[:15])
+    assert received == [("H:host:1",)]
+    assert vars(protocol)["_data"] == packet[:15]
+
+
 if __name__ == "__main__":
     run(globals(), comparison)

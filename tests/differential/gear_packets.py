@@ -131,6 +131,40 @@ def test_a_connection_goes_on_after_the_end() -> None:
     assert [packet.getArgument(0) for packet in read] == [b"H:host:%d" % n for n in range(4)]
 
 
+def test_the_end_comes_in_the_middle_of_a_packet() -> None:
+    packet = frame(b"\0RES", 8, b"H:host:1")
+    for ends in (5, 12, 15):
+        handle = gearcore.accelerate("gear")
+
+        class Ends(Connection):
+            def _readRawBytes(self, bytes_to_read, handle=handle):  # noqa: N802
+                if len(self.script) == 1:
+                    handle.undo()
+                return super()._readRawBytes(bytes_to_read)
+
+        connection = Ends([packet + packet[:ends], packet[ends:] + packet[:7]])
+        read = [connection.readPacket() for _ in range(2)]
+        assert not handle.active
+        assert [one.getArgument(0) for one in read] == [b"H:host:1"] * 2
+        assert vars(connection)["input_buffer"] == packet[:7]
+        kept = connection.readPacket
+        assert kept() is None
+        assert vars(connection)["input_buffer"] == packet[:7]
+
+
+def test_instances_that_are_equal_or_have_no_hash() -> None:
+    class Equal(Connection):
+        def __eq__(self, other: object) -> bool:
+            return True
+
+    packet = frame(b"\0RES", 8, b"H:host:1")
+    with gearcore.accelerate("gear"):
+        connections = [Equal([packet + packet[:9]]) for _ in range(3)]
+        for connection in connections:
+            assert connection.readPacket().getArgument(0) == b"H:host:1"
+    assert [vars(connection)["input_buffer"] for connection in connections] == [packet[:9]] * 3
+
+
 def test_a_packet_class_of_ones_own() -> None:
     class Packet(gear.Packet):
         pass
