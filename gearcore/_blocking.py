@@ -24,16 +24,19 @@ __all__ = ["Connection", "Deadline", "Waker", "Watch"]
 
 _RECEIVE_SIZE: Final = 256 * 1024
 
+_MORE: Final = getattr(socket, "MSG_MORE", 0)
+
 
 class Connection:
     """A connection to the job server at ``address``: TCP, TLS over it, or a Unix socket.
 
-    ``waker`` can end its waits. Only ``wait`` waits; ``send`` and ``receive`` do what can be done at once,
-    and raise ConnectionLost when the connection has ended. While one thread waits another may send; apart
-    from that they are not for several threads at a time. To wait for several connections see ``Watch``.
+    ``waker``, if there is one, can end its waits. Only ``wait`` waits; ``send`` and ``receive`` do what can
+    be done at once, and raise ConnectionLost when the connection has ended. While one thread waits another
+    may send; apart from that they are not for several threads at a time. To wait for several connections see
+    ``Watch``.
     """
 
-    def __init__(self, address: ServerAddress, sock: socket.socket, waker: Waker) -> None:
+    def __init__(self, address: ServerAddress, sock: socket.socket, waker: Waker | None = None) -> None:
         self.address = address
         self._socket = sock
         self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
@@ -51,7 +54,7 @@ class Connection:
         cls,
         address: ServerAddress,
         deadline: Deadline,
-        waker: Waker,
+        waker: Waker | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> Connection:
         """Connect to the first of the addresses behind ``address`` that answers, by TLS if there is ``tls``.
@@ -75,15 +78,17 @@ class Connection:
         """What to wait for on the socket: ``READ``, or ``READ | WRITE`` while there is something unsent."""
         return READ | WRITE if self._unsent and not self._stalled else READ
 
-    def send(self, data: Buffer = b"") -> None:
+    def send(self, data: Buffer = b"", more: bool = False) -> None:
         """Send this after all that was given before, as far as possible without waiting.
 
-        What the system does not take at once is kept without a copy: it must not change.
+        What the system does not take at once is kept without a copy: it must not change. With ``more`` the
+        system may wait for what is sent next, for a fifth of a second at most, and put both into one segment;
+        ``push`` ends that.
         """
         if not self._unsent:
             if not data:
                 return
-            sent = self._try_to_send(data)
+            sent = self._try_to_send(data, _MORE if more and self._tls is None else 0)
             view = memoryview(data)
             if sent == len(view):
                 return
@@ -100,6 +105,12 @@ class Connection:
                 self._unsent[0] = self._unsent[0][sent:]
             else:
                 self._unsent.popleft()
+
+    def push(self) -> None:
+        """Have the system send at once what it waited with: see ``send``."""
+        if self._socket.family in (socket.AF_INET, socket.AF_INET6):
+            with contextlib.suppress(OSError):  # whoever sends or receives next will hear of it
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def receive(self) -> Buffer:
         """What has come so far: nothing, or some bytes that are good until the next call.
@@ -144,9 +155,9 @@ class Connection:
         """Close the connection. What is unsent is dropped."""
         self._socket.close()
 
-    def _try_to_send(self, data: Buffer) -> int:
+    def _try_to_send(self, data: Buffer, flags: int = 0) -> int:
         try:
-            return self._socket.send(data)
+            return self._socket.send(data, flags)
         except (BlockingIOError, ssl.SSLWantWriteError):
             return 0
         except ssl.SSLWantReadError:
@@ -160,12 +171,13 @@ class Connection:
 
 
 class Watch:
-    """Waits for any of several connections. Whoever wakes the ``waker`` ends the wait."""
+    """Waits for any of several connections. Whoever wakes the ``waker``, if there is one, ends the wait."""
 
-    def __init__(self, waker: Waker) -> None:
+    def __init__(self, waker: Waker | None = None) -> None:
         self._waker = waker
         self._poll = make_poll()
-        self._poll.register(waker.fileno(), READ)
+        if waker is not None:
+            self._poll.register(waker.fileno(), READ)
         self._connections: dict[int, Connection] = {}
         self._interest: dict[int, int] = {}
 
@@ -201,6 +213,7 @@ class Watch:
         for number, _ in self._poll.poll(0 if ready else math.ceil(seconds * 1000)):
             found = self._connections.get(number)
             if found is None:
+                assert self._waker is not None, "it is the only other thing that is waited for"
                 self._waker.rest()
             elif found not in ready:
                 ready.append(found)

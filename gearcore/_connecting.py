@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 from typing import Final
 
 from gearcore._waiting import READ, WRITE, Deadline, Waker, make_poll, wait_for
@@ -37,7 +38,7 @@ _Found = tuple[socket.AddressFamily, socket.SocketKind, int, str, _SocketAddress
 
 
 def connect(
-    address: ServerAddress, deadline: Deadline, waker: Waker, tls: ssl.SSLContext | None
+    address: ServerAddress, deadline: Deadline, waker: Waker | None, tls: ssl.SSLContext | None
 ) -> socket.socket:
     """A connected socket; for what may go wrong see ``Connection.open``."""
     error: OSError | None = None
@@ -90,7 +91,7 @@ def _look_up(address: Address, flags: int) -> list[_Found]:
 
 
 def _connect(
-    sock: socket.socket, sockaddr: _SocketAddress, deadline: Deadline, waker: Waker
+    sock: socket.socket, sockaddr: _SocketAddress, deadline: Deadline, waker: Waker | None
 ) -> socket.socket:
     try:
         sock.setblocking(False)
@@ -113,7 +114,7 @@ def _connect(
 
 
 def _secure(
-    sock: socket.socket, address: Address, tls: ssl.SSLContext, deadline: Deadline, waker: Waker
+    sock: socket.socket, address: Address, tls: ssl.SSLContext, deadline: Deadline, waker: Waker | None
 ) -> socket.socket:
     try:
         secured = tls.wrap_socket(sock, server_hostname=address.host, do_handshake_on_connect=False)
@@ -138,20 +139,23 @@ def _secure(
         raise
 
 
-def _wait_for(sock: socket.socket, interest: int, deadline: Deadline, waker: Waker) -> None:
+def _wait_for(sock: socket.socket, interest: int, deadline: Deadline, waker: Waker | None) -> None:
     """Wait for a socket that is no connection yet. Raises OSError when the time is over, or by a wake."""
     poll = make_poll()
     poll.register(sock.fileno(), interest)
-    poll.register(waker.fileno(), READ)
+    if waker is not None:
+        poll.register(waker.fileno(), READ)
     ready = [number for number, _ in poll.poll(math.ceil(deadline.remaining() * 1000))]
-    if waker.fileno() in ready:
+    if waker is not None and waker.fileno() in ready:
         raise InterruptedError(errno.EINTR, "the attempt was ended")
     if not ready:
         raise TimeoutError(errno.ETIMEDOUT, f"no answer within {round(deadline.seconds, 2):g} s")
 
 
-def _pause(seconds: float, deadline: Deadline, waker: Waker) -> None:
-    if wait_for(waker.fileno(), READ, min(seconds, deadline.remaining())):
+def _pause(seconds: float, deadline: Deadline, waker: Waker | None) -> None:
+    if waker is None:
+        time.sleep(min(seconds, deadline.remaining()))
+    elif wait_for(waker.fileno(), READ, min(seconds, deadline.remaining())):
         raise InterruptedError(errno.EINTR, "the attempt was ended")
 
 

@@ -5,6 +5,7 @@ import math
 import select
 import socket
 import ssl
+import struct
 import threading
 import time
 
@@ -123,6 +124,49 @@ def test_all_addresses_of_a_name_are_tried(waker, silent, monkeypatch):
         start = time.monotonic()
         Connection.open(parse_address("job.example"), Deadline(0.6), waker).close()
         assert time.monotonic() - start < 0.5
+
+
+def test_nobody_who_wakes_is_needed(silent):
+    with pytest.raises(ServerUnavailable, match="no answer within"):
+        Connection.open(parse_address(silent), Deadline(0.05))
+
+    def script(peer):
+        peer.send_bytes(b"x")
+        peer.wait_until_closed()
+
+    with FakeServer(script) as server:
+        connection = Connection.open(parse_address(server.address), Deadline(PATIENCE))
+        watch = Watch()
+        watch.add(connection)
+        assert watch.wait(Deadline(PATIENCE)) == [connection]
+        assert bytes(connection.receive()) == b"x"
+        assert watch.wait(Deadline(0.01)) == []
+        connection.wait(Deadline(0.01))
+        connection.close()
+
+
+@pytest.mark.skipif(not hasattr(socket, "MSG_MORE"), reason="this system does not wait for more")
+def test_what_waits_for_more_goes_with_it_or_by_a_push():
+    siocoutqnsd = 0x894B
+
+    def unsent():
+        fcntl = pytest.importorskip("fcntl")
+        count = fcntl.ioctl(connection.fileno(), siocoutqnsd, struct.pack("i", 0))
+        return struct.unpack("i", count)[0]
+
+    with FakeServer(lambda peer: peer.wait_until_closed()) as server:
+        connection = Connection.open(parse_address(server.address), Deadline(PATIENCE))
+        connection.send(b"a")
+        assert unsent() == 0
+        connection.send(b"b", more=True)
+        assert unsent() == 1
+        connection.send(b"c")
+        assert unsent() == 0
+        connection.send(b"d", more=True)
+        assert unsent() == 1
+        connection.push()
+        assert unsent() == 0
+        connection.close()
 
 
 def test_a_closed_connection_says_so(waker):
