@@ -195,6 +195,39 @@ def test_a_submission_by_the_way(session):
     assert session.grabs == 1
 
 
+def test_what_is_offered_can_change(session):
+    assign(session)
+    session.offer([b"f", b"new", b"newer"])
+    # Nothing is said of f: a job of it is in hand, and would be taken back.
+    assert sent(session) == [(P.CAN_DO, b"newer"), (P.CAN_DO, b"new")]
+    session.complete(b"H:1", b"")
+    session.offer([b"newer"])
+    assert sent(session)[1:] == [(P.CANT_DO, b"f"), (P.CANT_DO, b"new")]
+    assert session.state is WorkerState.AWAKE
+
+
+def test_a_new_offer_wakes_a_sleeper(session):
+    receive(session, (P.NO_JOB,))
+    sent(session)
+    session.offer([b"f", b"new"])
+    assert sent(session) == [(P.CAN_DO, b"new")]
+    assert session.state is WorkerState.AWAKE
+    assert session.wanted == 1
+
+
+def test_who_it_is_can_change(session):
+    session.identify(b"somebody")
+    assert sent(session) == [(P.SET_CLIENT_ID, b"somebody")]
+
+
+def test_what_is_in_hand(session):
+    assert not session.has(b"H:1")
+    assign(session)
+    assert session.has(b"H:1")
+    session.fail(b"H:1")
+    assert not session.has(b"H:1")
+
+
 def test_an_alarm_wakes_a_sleeper(session):
     assert session.due == math.inf
     session.delay(10.5)

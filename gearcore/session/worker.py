@@ -171,6 +171,31 @@ class WorkerSession:
         self._outgoing += [pack_request(PacketType.CAN_DO, name) for name in reversed(self._functions)]
         self._move(WorkerEvent.START)
 
+    def identify(self, client_id: bytes) -> None:
+        """Say who the worker is, on a connection that has started."""
+        self._client_id = client_id
+        self._outgoing.append(pack_request(PacketType.SET_CLIENT_ID, client_id))
+
+    def offer(self, functions: Iterable[bytes]) -> None:
+        """Offer these functions and no others from now on, on a connection that has started.
+
+        A worker that sleeps wakes: there may be jobs already for what it offers now, and a server sends no
+        NOOP for those. Jobs of the functions before may still be on their way, and those in hand of a
+        function that is offered no more are given to another worker.
+        """
+        # Not by RESET_ABILITIES, which has the server take back the jobs in hand of all functions.
+        before, self._functions = self._functions, list(functions)
+        gone = [name for name in before if name not in self._functions]
+        new = [name for name in self._functions if name not in before]
+        self._outgoing += [pack_request(PacketType.CANT_DO, name) for name in gone]
+        self._outgoing += [pack_request(PacketType.CAN_DO, name) for name in reversed(new)]
+        if self.state is WorkerState.SLEEPING:
+            self.oversleep()
+
+    def has(self, handle: bytes) -> bool:
+        """Whether a job is in hand."""
+        return handle in self._in_hand
+
     def grab(self, count: int = 1) -> None:
         """Ask for so many jobs. Only while ``AWAKE``."""
         assert self.state is WorkerState.AWAKE
