@@ -16,6 +16,8 @@ ROOT = Path(__file__).parents[1]
 ADAPTERS = ROOT / "benchmarks" / "clients" / "adapters"
 PATIENCE = 120
 OURS = ("gearcore_blocking.py", "gearcore_asyncio.py")
+COMPAT = "gearman_family.py"
+"""It finds gearcore.compat.gearman here, where none of the other libraries of its family is."""
 MOST, WARM_UP, DEPTH = 30, 5, 7
 
 PREPARE = """
@@ -42,7 +44,7 @@ def programs() -> tuple[str, str]:
     return loadgen, others[0]
 
 
-@pytest.fixture(params=["libgearman", *OURS])
+@pytest.fixture(params=["libgearman", *OURS, COMPAT])
 def adapter(request, programs) -> list[str]:
     """The command of an adapter."""
     if request.param == "libgearman":
@@ -94,7 +96,11 @@ def test_a_library_says_what_it_cannot_do(programs):
 
 @pytest.mark.parametrize(
     ("adapter", "mode"),
-    [("libgearman", "work"), *((name, mode) for name in OURS for mode in ("work", "prefetch"))],
+    [
+        ("libgearman", "work"),
+        (COMPAT, "work"),
+        *((name, mode) for name in OURS for mode in ("work", "prefetch")),
+    ],
     indirect=["adapter"],
 )
 def test_a_worker_does_the_jobs_that_it_counts(adapter, programs, mode):

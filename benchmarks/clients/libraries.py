@@ -53,6 +53,7 @@ LIBRARIES: Sequence[Library] = (
     Library("python3-gearman", "gearman_family.py", "python3-gearman==0.1.0", (Kind.PREFETCH,)),
     Library("gear", "gear_threads.py", "gear==0.16.0", (Kind.PREFETCH, Kind.SUBMIT_MANY)),
     Library("aiogear", "aiogear_asyncio.py", "aiogear==0.2.6", (Kind.PREFETCH,)),
+    Library("compat.gearman", "gearman_family.py", lacks=(Kind.PREFETCH,)),
     Library("gearcore", "gearcore_blocking.py"),
     Library("gearcore.aio", "gearcore_asyncio.py"),
     Library(LIMIT),

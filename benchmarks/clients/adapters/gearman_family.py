@@ -1,25 +1,33 @@
-"""pygearman and python3-gearman, which have one API; the environment has one of the two."""
+"""pygearman and python3-gearman, which have one API, and gearcore's module that has it too.
+
+The environment has one of the first two, or else gearcore.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 from stopwatch import Load, Stopwatch, run
 
 library: ModuleType
-try:
-    import gearman as library
-except ImportError:
-    import python3_gearman as library  # type: ignore[no-redef]
+for name in ("gearman", "python3_gearman", "gearcore.compat.gearman"):
+    try:
+        library = import_module(name)
+    except ImportError:
+        continue
+    break
+
+PYGEARMAN = library.__name__ == "gearman"
 
 LONG = 3600.0
 """Seconds to wait. Without a number pygearman does not wait for a result at all."""
 
 
 def workload_of(load: Load) -> Any:
-    """What python3-gearman takes is text, and nothing else."""
-    return load.workload.decode() if library.__name__ == "python3_gearman" else load.workload
+    """Text, which python3-gearman takes and nothing else, and which is what gearcore has in that place."""
+    return load.workload if PYGEARMAN else load.workload.decode()
 
 
 def submit(load: Load, watch: Stopwatch) -> None:
@@ -72,7 +80,7 @@ def work(load: Load, watch: Stopwatch) -> None:
 
     worker = Worker([load.server])
     # pygearman compares the name with the bytes that come from the server.
-    name = load.function if library.__name__ == "python3_gearman" else load.function.encode()
+    name = load.function.encode() if PYGEARMAN else load.function
     worker.register_task(name, echo)
     worker.work()
 
