@@ -276,9 +276,8 @@ def aiogear_hooks(Counter counter, Remainder buffered, module, dict recipes, dic
         cdef Py_ssize_t size
         cls = type(self)
         if (
-            not counter.active  # somebody kept this function, as uvloop does
-            or not PyBytes_CheckExact(data)
-            or cls._unpack is not _unpack
+            not PyBytes_CheckExact(data)
+            or cls._unpack is not _unpack  # nor is it after the end, when uvloop still calls this
             or cls._split is not own_split
             or cls.get_registered is not own_get_registered
             or "_unpack" in attributes
