@@ -84,6 +84,9 @@ class Server:
     Starting raises `CannotListen` when an address cannot be had, or a certificate cannot be used.
     """
 
+    make_admin: Callable[..., Admin] = Admin
+    """Makes what answers the admin commands."""
+
     def __init__(
         self,
         host: str | Sequence[str] = "127.0.0.1",
@@ -121,7 +124,7 @@ class Server:
         self.limits = Limits() if limits is None else limits
         self.keepalive = Keepalive() if keepalive is None else keepalive
         self.broker = Broker(
-            Admin(self.request_stop if allow_shutdown or access is not None else None),
+            self.make_admin(self.request_stop if allow_shutdown or access is not None else None),
             handle_prefix=default_handle_prefix() if handle_prefix is None else handle_prefix,
             max_packet_size=self.limits.packet,
             max_output=self.limits.output,

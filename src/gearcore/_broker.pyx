@@ -39,7 +39,7 @@ from gearcore._client_packets cimport (
 )
 from gearcore._dispatch cimport Rule
 from gearcore._heap cimport heap_free
-from gearcore._jobs cimport find_job, free_job, parse_handle
+from gearcore._jobs cimport find_job, free_job, job_workload, parse_handle
 from gearcore._memory cimport WORTH_A_TRIM, gearcore_retain
 from gearcore._offers cimport ability_at
 from gearcore._packets cimport Packet, refuse
@@ -301,7 +301,7 @@ cdef class Connection:
 
 FunctionStatus = _namedtuple("FunctionStatus", ["name", "high", "normal", "low", "running", "workers"])
 JobStatus = _namedtuple(
-    "JobStatus", ["handle", "function", "unique", "state", "failures", "background", "wanted"]
+    "JobStatus", ["handle", "function", "unique", "state", "failures", "background", "wanted", "priority"]
 )
 
 cdef tuple STATE_NAMES = ("queued", "running", "delayed")
@@ -534,7 +534,8 @@ cdef class Broker:
         """Every job, as `JobStatus`, in the order of their numbers.
 
         `state` is "queued", "running" or "delayed"; `failures` counts the runs that came to nothing; a job
-        that is not `wanted` runs on although its clients are gone or it was cancelled.
+        that is not `wanted` runs on although its clients are gone or it was cancelled; `priority` is equal to
+        one of `gearcore.protocol.Priority`.
         """
         cdef char[MAX_HANDLE_SIZE + 1] handle
         cdef list found = []
@@ -553,11 +554,17 @@ cdef class Broker:
                     job.failures,
                     bool(job.background),
                     is_wanted(job),
+                    job.priority,
                 )
                 found.append((link.hash, status))
                 link = link.next
         found.sort()
         return [status for _, status in found]
+
+    def workload(self, bytes handle not None):
+        """The workload of a job, or None if there is no such job."""
+        cdef Job *job = find_job(&self.core, parse_handle(&self.core, handle, len(handle)))
+        return None if job == NULL else job_workload(job)[: job.workload_size]
 
     @property
     def memory(self):
