@@ -1,12 +1,19 @@
-"""gear, the library of OpenStack: threads of its own, and nothing that pipelines."""
+"""gear, the library of OpenStack, or gearcore's module in its place: threads, and nothing that pipelines.
+
+The environment has one of the two.
+"""
 
 from __future__ import annotations
 
 import threading
 from typing import Any
 
-import gear
 from stopwatch import Load, Stopwatch, run
+
+try:
+    import gear
+except ImportError:
+    from gearcore.compat import gear
 
 
 class Waiting(gear.Client):  # type: ignore[misc]
