@@ -1,0 +1,38 @@
+"""The pages on migrating: each worker in a process of its own, with the client that follows it."""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gearcore import Server
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = ["migrating-from-gear.md", "migrating-from-aiogear.md"]
+
+
+def pairs():
+    for page in PAGES:
+        blocks = re.findall(r"^```python\n(.*?)^```$", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
+        for number, (worker, client) in enumerate(zip(blocks[::2], blocks[1::2], strict=True), 1):
+            yield pytest.param(worker, client, id=f"{page}-{number}")
+
+
+@pytest.mark.usefixtures("no_hang")
+@pytest.mark.parametrize(("worker", "client"), [*pairs()])
+def test_a_client_prints_what_its_comments_say(worker, client, capsys):
+    with Server(port=0) as server:
+        worker, client = (block.replace("4730", str(server.port)) for block in (worker, client))
+        with subprocess.Popen([sys.executable, "-P", "-c", worker], stderr=subprocess.DEVNULL) as process:
+            try:
+                exec(compile(client, "client", "exec"), {"__name__": "client"})
+            finally:
+                process.send_signal(signal.SIGINT)
+    printed = capsys.readouterr().out.splitlines()
+    expected = re.findall(r"print\(.*\)  # (.*)$", client, re.MULTILINE)
+    assert expected
+    for line in expected:
+        assert line in printed
