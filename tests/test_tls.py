@@ -17,6 +17,7 @@ from gearcore._codec import pack_request, pack_response
 from gearcore.errors import CannotListen
 from gearcore.protocol import PacketType as P
 from gearcore.server import Limits, Server
+from gearcore.server.handshake import TlsAcceptor
 from gearcore.server.identity import Identity, identify
 from gearcore.server.listeners import TcpListener
 from gearcore.server.loop import DirectEventLoop
@@ -225,6 +226,25 @@ def test_stopping_does_not_wait_for_handshakes(authority, factory):
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(serve())
     assert time.monotonic() - begun < 3
+
+
+@LOOPS
+def test_stopping_closes_a_connection_whose_handshake_has_not_begun(authority, factory):
+    async def scene():
+        def new_peer():
+            loop.call_soon(acceptor.close)  # before the task that is made now takes its first step
+            return asyncio.Protocol()
+
+        loop = asyncio.get_running_loop()
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setblocking(False)
+        acceptor = TlsAcceptor(listener, authority.files().server_context(), 10.0, new_peer)
+        with socket.create_connection(listener.getsockname(), 10) as peer:
+            await acceptor.wait_closed()
+            assert await loop.run_in_executor(None, refusal, peer) == b""
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(scene())
 
 
 def test_a_peer_that_leaves_in_its_handshake_is_not_worth_a_warning(authority, caplog):

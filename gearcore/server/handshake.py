@@ -49,6 +49,7 @@ class TlsAcceptor:
         self._timeout = timeout
         self._new_peer = new_peer
         self._handshakes: set[asyncio.Task[None]] = set()
+        self._accepted: set[socket.socket] = set()  # and their handshake has not begun
         self._asked: deque[asyncio.Future[None]] = deque()
         self._accepting = self._loop.create_task(self._accept())
 
@@ -61,6 +62,9 @@ class TlsAcceptor:
         """Accept no more, and give up the handshakes that are under way."""
         for task in (self._accepting, *self._handshakes):
             task.cancel()
+        for sock in self._accepted:  # a task that is cancelled before its first step takes none
+            sock.close()
+        self._accepted.clear()
 
     async def wait_closed(self) -> None:
         """Return when all is closed that `close` gave up."""
@@ -76,12 +80,14 @@ class TlsAcceptor:
                         log.error("no connection can be accepted: %s", error.strerror)
                         await asyncio.sleep(RETRY_AFTER)
                     continue
+                self._accepted.add(sock)
                 handshake = self._loop.create_task(self._shake_hands(sock, address, self._new_peer()))
                 self._handshakes.add(handshake)
                 handshake.add_done_callback(self._handshakes.discard)
                 await asyncio.sleep(0)  # what waits to be accepted would be accepted without a pause
 
     async def _shake_hands(self, sock: socket.socket, address: object, peer: asyncio.BaseProtocol) -> None:
+        self._accepted.discard(sock)
         deadline = self._loop.time() + self._timeout
         try:
             await self._wait_for_turn(sock)
