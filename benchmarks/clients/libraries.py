@@ -54,6 +54,7 @@ LIBRARIES: Sequence[Library] = (
     Library("gear", "gear_threads.py", "gear==0.16.0", (Kind.PREFETCH, Kind.SUBMIT_MANY)),
     Library("aiogear", "aiogear_asyncio.py", "aiogear==0.2.6", (Kind.PREFETCH,)),
     Library("compat.gearman", "gearman_family.py", lacks=(Kind.PREFETCH,)),
+    Library("compat.gear", "gear_threads.py", lacks=(Kind.PREFETCH, Kind.SUBMIT_MANY)),
     Library("gearcore", "gearcore_blocking.py"),
     Library("gearcore.aio", "gearcore_asyncio.py"),
     Library(LIMIT),
