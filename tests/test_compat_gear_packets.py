@@ -1,6 +1,8 @@
 """gearcore.compat.gear without a server: packets, jobs, admin requests, access lists, names."""
 
 import gc
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -254,3 +256,20 @@ def test_background_jobs_are_kept_no_longer_than_somebody_has_them():
     del jobs[b"H:1"]
     with pytest.raises(KeyError):
         del jobs[b"H:2"]
+
+
+PROGRAM = """
+from gearcore.compat import install
+install("gear")
+import gear
+import gear.acl
+from gear import constants
+import gearcore.compat.gear as ours
+print(gear is ours, gear.acl.ACL is ours.ACL, constants is ours.constants, gear.constants.NOOP)
+"""
+
+
+def test_programs_find_it_by_gears_names(tmp_path):
+    command = [sys.executable, "-P", "-c", PROGRAM]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert (done.stdout, done.stderr) == ("True True True 6\n", "")

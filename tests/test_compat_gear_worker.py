@@ -47,12 +47,17 @@ class Getting:
         return self.found
 
 
+def wait_until(done):
+    """For what a worker notes without a word."""
+    give_up = time.monotonic() + PATIENCE
+    while not done():
+        assert time.monotonic() < give_up
+        time.sleep(0.001)
+
+
 def wait_for_state(worker, state):
     (connection,) = worker.active_connections
-    give_up = time.monotonic() + PATIENCE
-    while connection.state != state:
-        assert time.monotonic() < give_up, connection.state
-        time.sleep(0.001)
+    wait_until(lambda: connection.state == state)
 
 
 def test_what_a_job_is(worker, client):
@@ -202,6 +207,7 @@ def test_what_goes_over_the_wire():
 
 def test_stopping_those_who_wait(worker):
     getting = [Getting(worker) for _ in range(3)]
+    wait_until(lambda: worker.waiting_for_jobs == 3)
     wait_for_state(worker, "SLEEP")
     worker.stopWaitingForJobs()
     assert [type(one.join()) for one in getting] == [gear.InterruptedError] * 3
@@ -229,8 +235,7 @@ def test_shutdown_ends_those_who_wait(server):
 def test_a_worker_without_a_server_can_be_stopped():
     worker = gear.Worker("tester")
     getting = Getting(worker)
-    while not worker.waiting_for_jobs:
-        time.sleep(0.001)
+    wait_until(lambda: worker.waiting_for_jobs)
     worker.stopWaitingForJobs()
     assert isinstance(getting.join(), gear.InterruptedError)
     worker.shutdown()

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import gearcore
 from gearcore import Server
+from gearcore.compat import gear
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = ["migrating-from-gear.md", "migrating-from-aiogear.md"]
@@ -36,3 +38,26 @@ def test_a_client_prints_what_its_comments_say(worker, client, capsys):
     assert expected
     for line in expected:
         assert line in printed
+
+
+GEAR = [gear, gear.Client, gear.Worker, gear.TextWorker, gear.Connection, gear.Server]
+GEAR_JOBS = [gear.Job("f", b""), gear.WorkerJob(b"H:1", b"f", b"")]
+
+
+def test_the_names_in_the_table_of_gear_are_there():
+    table = (DOCS / PAGES[0]).read_text().rpartition("| gear | gearcore |")[2]
+    rows = re.findall(r"^\| (.*) \| (.*) \|$", table, re.MULTILINE)
+    known = [*GEAR, *GEAR_JOBS]
+    for theirs, ours in rows[1:]:
+        for name in re.findall(r"`(?:job\.|Connection\.)?(\w+)(?=[`(,])", theirs):
+            assert any(hasattr(one, name) for one in known) or "=" in theirs, name
+        for name in re.findall(r"`([A-Z]\w+)", ours):
+            assert hasattr(gearcore, name), name
+        for owner, name in re.findall(r"`(?:with )?(client|worker|job)\.(\w+)", ours):
+            kinds = {
+                "client": [gearcore.Client],
+                "worker": [gearcore.Worker],
+                "job": [gearcore.Job, gearcore.WorkerJob],
+            }
+            assert any(hasattr(kind, name) for kind in kinds[owner]), name
+    assert len(rows) > 20
