@@ -115,6 +115,11 @@ class Identities:
         files = (str(key), str(certificate), str(self._authority.ca_file))
         return ("127.0.0.1", self.server.port, *files)
 
+    def wait_for_turn(self):
+        """Return when the server has dealt with all who came so far, as far as that goes."""
+        with connected(Client(), self.address("client")):
+            pass
+
 
 @pytest.fixture
 def acl():
@@ -178,6 +183,7 @@ def test_a_peer_without_a_certificate_is_not_served(authority, tls):
             client.submitJob(gear.Job("foo", b""), timeout=0.2)
     finally:
         client.shutdown()
+    tls.wait_for_turn()
 
 
 def test_a_server_of_another_authority_is_not_used(tls, tmp_path):
@@ -192,6 +198,7 @@ def test_a_server_of_another_authority_is_not_used(tls, tmp_path):
             client.waitForServer(0.2)
     finally:
         client.shutdown()
+    tls.wait_for_turn()
 
 
 class Line(gear.AdminRequest):

@@ -117,7 +117,6 @@ class Worker(BaseClient):
                 if connection.state == "SLEEP":
                     connection.changeState("IDLE")
         self._pump.poke()
-        self._updateStateMachines()  # for those who come only now
         self._pump.wait(lambda: not any(map(_is_grabbing, self.active_connections)), _PATIENCE)
 
     def _shutdown(self) -> None:
