@@ -342,18 +342,26 @@ def test_an_echo_that_does_not_come():
 
 def test_an_option_that_is_not_answered():
     """As by geard. The connection goes on, and what is submitted on it gets its own answer."""
+    asked = threading.Event()
 
     def take(peer):
         assert peer.receive(PacketType.OPTION_REQ) == (b"exceptions",)
+        asked.set()
         peer.receive(PacketType.SUBMIT_JOB)
         peer.send(PacketType.JOB_CREATED, b"H:1")
         peer.wait_until_closed()
 
+    answers = []
     with FakeServer(take) as fake, connected(Client(), fake.address) as client:
-        assert client.setOption("exceptions", timeout=0.05) is False
+        setting = threading.Thread(target=lambda: answers.append(client.setOption("exceptions", timeout=0.5)))
+        setting.start()
+        assert asked.wait(PATIENCE)
         job = gear.Job("f", b"")
         client.submitJob(job, timeout=PATIENCE)
         assert job.handle == b"H:1"
+        setting.join(PATIENCE)
+        assert client.active_connections
+    assert answers == [False]
 
 
 def test_options_are_set_again_on_a_new_connection():
@@ -410,6 +418,14 @@ def test_what_is_not_understood_is_passed_over(before):
         job = client.run(gear.Job("f", b""))
         assert job.data == [b"done"]
         assert client.active_connections
+
+
+def test_what_comes_late_is_not_worth_a_word(caplog):
+    """With gear it is an exception in the log."""
+    late = (PacketType.WORK_COMPLETE, b"H:2", b"late")
+    with answering(late, COMPLETE) as fake, connected(Client(), fake.address) as client:
+        client.run(gear.Job("f", b""))
+    assert not [record for record in caplog.records if record.name.startswith("gear.")]
 
 
 def test_a_packet_that_is_too_large_ends_the_connection():

@@ -294,6 +294,25 @@ def test_no_more_jobs_are_taken_than_somebody_waits_for():
             assert not worker.job_queue
 
 
+def test_a_thread_that_two_servers_wake_takes_one_job():
+    with Server(port=0) as one, Server(port=0) as other:
+        addresses = [("127.0.0.1", server.port) for server in (one, other)]
+        with (
+            connected(Client(), *addresses) as client,
+            connected(gear.Worker("tester"), *addresses) as worker,
+        ):
+            worker.registerFunction("f")
+            getting = Getting(worker)
+            wait_until(lambda: [c.state for c in worker.active_connections] == ["SLEEP"] * 2)
+            for _ in range(2):
+                client.submitJob(gear.Job("f", b""), background=True)
+            assert getting.join().name == "f"
+            for connection in worker.active_connections:
+                connection.echo(timeout=PATIENCE)  # behind the NOOP, and what that led to
+            assert sum(f.running for server in (one, other) for f in server.broker.functions) == 1
+            assert not worker.job_queue
+
+
 def test_a_worker_finds_a_server_again(server):
     with serving(server.address):
         server.stop()

@@ -89,19 +89,20 @@ class Worker(BaseClient):
             stops = self._stops
 
         def done() -> bool:
-            try:
-                found.append(self.job_queue.popleft())
-            except IndexError:
-                return self._stops != stops
-            return True
+            with self.job_lock:
+                if self.job_queue:
+                    found.append(self.job_queue.popleft())
+                    self.waiting_for_jobs -= 1
+                return bool(found) or self._stops != stops
 
         try:
             self._updateStateMachines()
             while not self._pump.wait(done, _LONGEST_SLEEP) and self.running:
                 self._wakeUp()
         finally:
-            with self.job_lock:
-                self.waiting_for_jobs -= 1
+            if not found:
+                with self.job_lock:
+                    self.waiting_for_jobs -= 1
         if not found:
             raise errors.InterruptedError
         return found[0]
