@@ -294,23 +294,45 @@ def test_no_more_jobs_are_taken_than_somebody_waits_for():
             assert not worker.job_queue
 
 
-def test_a_thread_that_two_servers_wake_takes_one_job():
-    with Server(port=0) as one, Server(port=0) as other:
-        addresses = [("127.0.0.1", server.port) for server in (one, other)]
-        with (
-            connected(Client(), *addresses) as client,
-            connected(gear.Worker("tester"), *addresses) as worker,
-        ):
-            worker.registerFunction("f")
+def sleep(peer):
+    peer.receive(PacketType.SET_CLIENT_ID)
+    peer.receive(PacketType.GRAB_JOB_UNIQ)
+    peer.send(PacketType.NO_JOB)
+    peer.receive(PacketType.PRE_SLEEP)
+
+
+def test_a_thread_that_two_servers_wake_asks_one_at_a_time():
+    asked, go_on = threading.Event(), threading.Event()
+
+    def first(peer):
+        sleep(peer)
+        peer.send(PacketType.NOOP)
+        peer.receive(PacketType.GRAB_JOB_UNIQ)
+        asked.set()
+        assert go_on.wait(PATIENCE)
+        peer.send(PacketType.NO_JOB)
+        peer.receive(PacketType.PRE_SLEEP)
+        peer.wait_until_closed()
+
+    def second(peer):
+        sleep(peer)
+        assert asked.wait(PATIENCE)
+        peer.send(PacketType.NOOP)
+        peer.send(PacketType.ECHO_RES, *peer.receive(PacketType.ECHO_REQ))
+        go_on.set()
+        peer.receive(PacketType.GRAB_JOB_UNIQ)
+        peer.send(PacketType.JOB_ASSIGN_UNIQ, b"H:1", b"f", b"", b"")
+        peer.wait_until_closed()
+
+    with FakeServer(first) as one, FakeServer(second) as other:
+        addresses = (one.address, other.address)
+        with connected(gear.Worker("tester"), *addresses) as worker:
             getting = Getting(worker)
-            wait_until(lambda: [c.state for c in worker.active_connections] == ["SLEEP"] * 2)
-            for _ in range(2):
-                client.submitJob(gear.Job("f", b""), background=True)
-            assert getting.join().name == "f"
-            for connection in worker.active_connections:
-                connection.echo(timeout=PATIENCE)  # behind the NOOP, and what that led to
-            assert sum(f.running for server in (one, other) for f in server.broker.functions) == 1
-            assert not worker.job_queue
+            assert asked.wait(PATIENCE)
+            (connection,) = (c for c in worker.active_connections if c.port == other.address[1])
+            wait_until(lambda: connection.state == "IDLE")  # by the NOOP
+            connection.echo(timeout=PATIENCE)
+            assert getting.join().handle == b"H:1"
 
 
 def test_a_worker_finds_a_server_again(server):
