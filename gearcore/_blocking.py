@@ -203,11 +203,13 @@ class Watch:
     def wait_seconds(self, seconds: float) -> list[Connection]:
         """The same, for so many seconds."""
         ready: list[Connection] = []
-        for number, connection in self._connections.items():
+        # Another thread may add or remove connections meanwhile.
+        for number, connection in self._connections.copy().items():
             interest = connection.interest if connection._unsent else READ
-            if interest != self._interest[number]:
+            if interest != self._interest.get(number, interest):
                 self._interest[number] = interest
-                self._poll.modify(number, interest)
+                with contextlib.suppress(OSError):  # it was removed just now
+                    self._poll.modify(number, interest)
             if connection._tls is not None and connection.readable:
                 ready.append(connection)
         for number, _ in self._poll.poll(0 if ready else math.ceil(seconds * 1000)):

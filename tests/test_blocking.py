@@ -310,6 +310,27 @@ def test_files_that_are_no_certificates(tmp_path):
         ClientTls(certificate=bad).client_context()
 
 
+def test_a_watch_may_get_another_connection_while_it_looks(waker):
+    class Meddling(Connection):
+        @property
+        def interest(self):
+            watch.remove(self)
+            watch.add(other)
+            return super().interest
+
+    watch = Watch(waker)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        address = parse_address(f"127.0.0.1:{listener.getsockname()[1]}")
+        one, other = Meddling.open(address, Deadline(5)), Connection.open(address, Deadline(5))
+        one._unsent.append(memoryview(b"something"))
+        watch.add(one)
+        assert watch.wait(Deadline(0)) == []
+        one.close()
+        other.close()
+
+
 @pytest.mark.parametrize("with_poll", [True, False])
 def test_a_watch_says_who_is_ready(waker, with_poll, monkeypatch):
     if not with_poll:
