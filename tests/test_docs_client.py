@@ -1,19 +1,14 @@
 """The examples of docs/client.md, run as they stand, but on ports of the test's own."""
 
 import re
-from pathlib import Path
 
 import pytest
+from pages import programs
 
 from gearcore import Server, Worker
 
-PAGE = Path(__file__).parent.parent / "docs" / "client.md"
-TEXT = PAGE.read_text()
-# With the lines before it empty, so that a traceback names the right one.
-BLOCKS = [
-    "\n" * TEXT.count("\n", 0, block.start(1)) + block[1]
-    for block in re.finditer(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
-]
+PAGE = "docs/client.md"
+BLOCKS = programs(PAGE)
 
 
 def make_worker(port: int) -> Worker:
@@ -48,7 +43,7 @@ def ports(running):
 @pytest.mark.parametrize("block", BLOCKS)
 def test_a_block_prints_what_its_comments_say(block, ports, capsys):
     block = re.sub(r"\b473[01]\b", lambda found: str(ports[found[0]]), block)
-    exec(compile(block, str(PAGE), "exec"), {})
+    exec(compile(block, PAGE, "exec"), {})
     printed = capsys.readouterr().out.splitlines()
     expected = re.findall(r"print\(.*\)  # (.*)$", block, re.MULTILINE)
     assert expected

@@ -7,17 +7,20 @@ import subprocess
 from pathlib import Path
 
 from fake_server import free_port
+from pages import blocks
 from peers import needs
 
 from gearcore import Client, Worker
 from gearcore.server import AccessEntry, AccessList, Server
 
-DOCS = Path(__file__).parent.parent / "docs"
-
-
-def blocks(page: str, language: str) -> list[str]:
-    """The examples in one language on a page."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
+TLS = "docs/tls-and-access.md"
+HTTP = "docs/http.md"
+# All that there is, so that nothing can be added without a test.
+(TLS_SERVER,) = blocks(TLS, "python")
+(ACCESS,) = blocks(TLS, "toml")
+*MAKING, ASKING = blocks(TLS, "sh")
+(HTTP_SERVER,) = blocks(HTTP, "python")
+REQUESTS = blocks(HTTP, "sh")
 
 
 def with_ports(block: str, ports: dict[str, int]) -> str:
@@ -30,9 +33,8 @@ def shell(block: str) -> str:
     return done.stdout
 
 
-def server_of(page: str, ports: dict[str, int]) -> Server:
-    """The server that a page makes, before it runs."""
-    (block,) = blocks(page, "python")
+def server_of(block: str, ports: dict[str, int]) -> Server:
+    """The server that an example makes, before it runs."""
     assert block.endswith("server.run()\n")
     names: dict = {}
     exec(with_ports(block.removesuffix("server.run()\n"), ports), names)
@@ -43,15 +45,13 @@ def test_tls_and_access(tmp_path, monkeypatch):
     needs("openssl", "openssl")
     monkeypatch.chdir(tmp_path)
     ports = {"4730": free_port(), "4731": free_port()}
-    *making, asking = blocks("tls-and-access.md", "sh")
-    shell("".join(making))
-    (access,) = blocks("tls-and-access.md", "toml")
-    Path("access.toml").write_text(access)
+    shell("".join(MAKING))
+    Path("access.toml").write_text(ACCESS)
     context = ssl.create_default_context(cafile="ca.pem")
     context.verify_flags |= ssl.VERIFY_X509_STRICT  # as Python 3.13 does by itself
     context.load_cert_chain("web-1.example.pem", "web-1.example.key")
-    with server_of("tls-and-access.md", ports):
-        assert shell(with_ports(asking, ports)).startswith("OK gearcore-")
+    with server_of(TLS_SERVER, ports):
+        assert shell(with_ports(ASKING, ports)).startswith("OK gearcore-")
         for name in ("127.0.0.1", "gearman.example"):
             sock = socket.create_connection(("127.0.0.1", ports["4731"]), timeout=5)
             with context.wrap_socket(sock, server_hostname=name) as tls:
@@ -64,9 +64,8 @@ def test_tls_and_access(tmp_path, monkeypatch):
 
 
 def test_the_access_list_says_what_the_page_says(tmp_path):
-    (text,) = blocks("tls-and-access.md", "toml")
     path = tmp_path / "access.toml"
-    path.write_text(text)
+    path.write_text(ACCESS)
     assert AccessList.load(path).entries == (
         AccessEntry("web-*.example", submit=("image_*", "mail")),
         AccessEntry("worker-1.example", work=("image_*",), admin=("version",)),
@@ -78,12 +77,12 @@ def test_the_access_list_says_what_the_page_says(tmp_path):
 def test_http(running):
     needs("curl", "curl")
     ports = {"4730": free_port(), "8080": free_port()}
-    with server_of("http.md", ports):
+    with server_of(HTTP_SERVER, ports):
         address = f"127.0.0.1:{ports['4730']}"
         worker = Worker(address)
         worker.register("reverse", lambda job: job.workload[::-1])
         with running(worker), Client(address) as client:
             client.submit("reverse").result(timeout=10)
-            for block in blocks("http.md", "sh"):
+            for block in REQUESTS:
                 (expected,) = re.findall(r"^# (.*)$", block, re.MULTILINE)
                 assert expected in shell(with_ports(block, ports)).splitlines()

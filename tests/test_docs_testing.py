@@ -1,15 +1,15 @@
 """The examples of docs/testing.md: tests, which are run as they stand, and a program."""
 
 import re
-from pathlib import Path
 
 import pytest
+from pages import ROOT, blocks
 
 pytest_plugins = ["pytester"]
 
-PAGE = Path(__file__).parent.parent / "docs" / "testing.md"
-TEXT = PAGE.read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+PAGE = "docs/testing.md"
+TEXT = (ROOT / PAGE).read_text()
+BLOCKS = blocks(PAGE, "python")
 TESTS = [block for block in BLOCKS if re.search(r"^ *def test_", block, re.MULTILINE)]
 PROGRAMS = [block for block in BLOCKS if block not in TESTS]
 
@@ -24,7 +24,7 @@ def test_the_tests_pass(pytester):
 
 @pytest.mark.parametrize("block", PROGRAMS)
 def test_a_program_prints_what_its_comments_say(block, capsys):
-    exec(compile(block, str(PAGE), "exec"), {})
+    exec(compile(block, PAGE, "exec"), {})
     expected = re.findall(r"print\(.*\)  # (.*)$", block, re.MULTILINE)
     assert expected
     assert capsys.readouterr().out.splitlines() == expected

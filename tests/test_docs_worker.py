@@ -1,20 +1,23 @@
-"""The examples of docs/worker.md: each worker in a process of its own, with the client that follows it."""
+"""The examples of pages on workers: each worker in a process of its own, with the client that follows it."""
 
 import os
 import re
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from pages import blocks
 
 from gearcore import Server
 
-PAGE = Path(__file__).parent.parent / "docs" / "worker.md"
+PAGES = ["docs/worker.md", "docs/map-reduce.md"]
 
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
-PAIRS = list(zip(BLOCKS[::2], BLOCKS[1::2], strict=True))
+
+def pairs(page: str) -> list[tuple[str, str]]:
+    """The workers of a page, each with the client behind it."""
+    found = blocks(page, "python")
+    return list(zip(found[::2], found[1::2], strict=True))
 
 
 def pattern(expected: str) -> str:
@@ -22,20 +25,23 @@ def pattern(expected: str) -> str:
     return ".*".join(map(re.escape, expected.split("...")))
 
 
-def test_workers_and_clients_take_turns():
-    assert all("worker.run(" in worker and "worker.run(" not in client for worker, client in PAIRS)
+@pytest.mark.parametrize("page", PAGES)
+def test_workers_and_clients_take_turns(page):
+    assert all("worker.run(" in worker and "worker.run(" not in client for worker, client in pairs(page))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.usefixtures("no_hang")
-@pytest.mark.parametrize(("worker", "client"), PAIRS)
-def test_a_client_prints_what_its_comments_say(worker, client, capsys, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("page", "worker", "client"), [(page, *pair) for page in PAGES for pair in pairs(page)]
+)
+def test_a_client_prints_what_its_comments_say(page, worker, client, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with Server(port=0) as server:
         worker, client = (block.replace("4730", str(server.port)) for block in (worker, client))
         with subprocess.Popen([sys.executable, "-P", "-c", worker], stderr=subprocess.DEVNULL) as process:
             try:
-                exec(compile(client, str(PAGE), "exec"), {})
+                exec(compile(client, page, "exec"), {})
             finally:
                 process.send_signal(signal.SIGINT)
     printed = capsys.readouterr().out

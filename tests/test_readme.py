@@ -2,28 +2,21 @@
 
 import re
 import threading
-from pathlib import Path
 
 import pytest
+from pages import programs
 
 from gearcore.client import Client
 from gearcore.server import Server
 
-README = Path(__file__).parent.parent / "README.md"
-
-TEXT = README.read_text()
-# With the lines before it empty, so that a traceback names the right one.
-BLOCKS = [
-    "\n" * TEXT.count("\n", 0, block.start(1)) + block[1]
-    for block in re.finditer(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
-]
+BLOCKS = programs("README.md")
 WORKERS = [block for block in BLOCKS if "worker.run()" in block]
 OTHERS = [block for block in BLOCKS if block not in WORKERS]
 
 
 def execute(block: str, port: int, namespace: dict) -> None:
     """Run a block of README.md, against the server on a port."""
-    exec(compile(block.replace("4730", str(port)), str(README), "exec"), namespace)
+    exec(compile(block.replace("4730", str(port)), "README.md", "exec"), namespace)
 
 
 @pytest.fixture
