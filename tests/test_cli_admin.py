@@ -14,6 +14,7 @@ from peers import needs
 
 from gearcore import AdminClient, Client, Server
 from gearcore.cli import gearcore as gearcore_group
+from gearcore.cli.options import OPTIONS
 from gearcore.protocol import PacketType as P
 from gearcore.server.listeners import TcpListener, UnixListener
 
@@ -377,6 +378,40 @@ class TestCompletion:
         environment = os.environ | {"COMP_WORDS": "gearcore sta", "COMP_CWORD": "1"}
         words = gearcore(env=environment | {"_GEARCORE_COMPLETE": "bash_complete"}).stdout
         assert words == "plain,status\n"
+
+    def test_the_options_of_gearcored_in_bash(self):
+        script = gearcore("completion", "bash").stdout
+        done = subprocess.run(
+            ["bash", "-c", f"{script}complete -p gearcored"], capture_output=True, text=True, timeout=PATIENCE
+        )
+        words = done.stdout.partition("'")[2].partition("'")[0].split()
+        assert words == [f"--{option.name}" for option in OPTIONS] + ["--help", "--version"]
+
+    def test_the_options_of_gearcored_in_fish(self):
+        lines = gearcore("completion", "fish").stdout.splitlines()
+        (line,) = [line for line in lines if " --long-option ssl-key " in line]
+        assert line == (
+            "complete --command gearcored --long-option ssl-key --require-parameter"
+            " --description 'The key that belongs to it'"
+        )
+        (line,) = [line for line in lines if " --long-option keepalive " in line]
+        assert line.endswith("--description 'Of no effect, and there for gearmand\\'s sake: it is always on'")
+        (line,) = [line for line in lines if " --long-option port " in line]
+        assert "--short-option p --exclusive" in line
+
+    @pytest.mark.parametrize("shell", ["zsh", "fish"])
+    def test_the_shells_take_it(self, shell):
+        needs(shell, shell)
+        script = gearcore("completion", shell).stdout
+        before = {"zsh": "autoload -U compinit; compinit -u -D\n", "fish": ""}[shell]
+        behind = {"zsh": "echo $_comps[gearcored]", "fish": "complete -C 'gearcored --ssl-k' | cut -f1"}[
+            shell
+        ]
+        done = subprocess.run(
+            [shell, "-c", before + script + behind], capture_output=True, text=True, timeout=PATIENCE
+        )
+        assert done.stdout == {"zsh": "_gnu_generic\n", "fish": "--ssl-key\n"}[shell]
+        assert done.stderr == ""
 
     @pytest.mark.parametrize("shell", ["zsh", "fish"])
     def test_others(self, shell):
