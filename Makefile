@@ -8,7 +8,7 @@ SECONDS ?=
 BIN := $(VENV)/bin
 EXTENSION_SOURCES := setup.py $(wildcard src/gearcore/*.pyx src/gearcore/*.pxd)
 
-.PHONY: help run test lint conformance interop fuzz chaos accelerate-suites bench-accelerate bench bench-clients build clean
+.PHONY: help run test lint docs conformance interop fuzz chaos accelerate-suites bench-accelerate bench bench-clients build clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -24,6 +24,10 @@ lint: build ## Check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+docs: build $(VENV)/documented ## Build the documentation, docs/_build/html/index.html, and the man pages, docs/_build/man
+	$(BIN)/sphinx-build -M html docs docs/_build --quiet --fail-on-warning --keep-going
+	$(BIN)/sphinx-build -M man docs docs/_build --quiet --fail-on-warning --keep-going
 
 conformance: build ## Put the same bytes to Debian's gearmand and to gearcore, and count what is equal
 	$(BIN)/python -m tests.conformance
@@ -64,5 +68,9 @@ $(VENV)/built: $(VENV)/installed $(EXTENSION_SOURCES)
 	$(BIN)/python setup.py --quiet build_ext --inplace
 	@touch $@
 
+$(VENV)/documented: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --group docs
+	@touch $@
+
 clean: ## Remove what was built, the virtual environment too
-	rm -rf $(VENV) build dist *.egg-info gearcore/*.so
+	rm -rf $(VENV) build dist docs/_build *.egg-info gearcore/*.so

@@ -1,21 +1,23 @@
-"""The exceptions of gearcore. Every one is a ``GearcoreError``; this module imports nothing of gearcore.
+"""The exceptions of gearcore. This module imports nothing of gearcore.
 
-GearcoreError
-├── ProtocolError              the bytes are not Gearman's
-│   ├── BadMagic
-│   ├── UnknownPacketType
-│   ├── TooFewArguments
-│   └── PacketTooLarge
-├── CannotListen               a server could not take its address
-├── CannotAccelerate           a library that the codec cannot be put into
-├── ServerUnavailable          no connection could be made
-├── ConnectionLost             a connection ended while something was expected from it
-├── ServerError                the server answered with an ERROR packet
-├── TimedOut                   also a TimeoutError
-├── EncodingError              a value that an encoding does not take, or bytes that it cannot read
-└── JobError                   a job did not end with a result
-    ├── JobFailed
-    └── JobException           with the text that the worker sent
+Every one is a ``GearcoreError``::
+
+    GearcoreError
+    ├── ProtocolError              the bytes are not Gearman's
+    │   ├── BadMagic
+    │   ├── UnknownPacketType
+    │   ├── TooFewArguments
+    │   └── PacketTooLarge
+    ├── CannotListen               a server could not take its address
+    ├── CannotAccelerate           a library that the codec cannot be put into
+    ├── ServerUnavailable          no connection could be made
+    ├── ConnectionLost             a connection ended while something was expected from it
+    ├── ServerError                the server answered with an ERROR packet
+    ├── TimedOut                   also a TimeoutError
+    ├── EncodingError              a value that an encoding does not take, or bytes that it cannot read
+    └── JobError                   a job did not end with a result
+        ├── JobFailed
+        └── JobException           with the text that the worker sent
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 ``NAME`` is what the library is imported by: ``gearman`` (gearman3 or pygearman, whichever is installed),
 ``python3_gearman``, ``py3gearman``, ``gear`` or ``aiogear``. What is well-formed then goes through the codec;
-for all else the library's own code runs, so that its checks and its exceptions stay as they are.
+for all else the library's own code runs, so that its checks and its exceptions stay as they are. For gear::
 
     import gear, gearcore
 
