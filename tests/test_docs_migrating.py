@@ -4,22 +4,21 @@ import re
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from pages import ROOT, blocks
 
 import gearcore
 from gearcore import Server
 from gearcore.compat import gear
 
-DOCS = Path(__file__).parent.parent / "docs"
-PAGES = ["migrating-from-gear.md", "migrating-from-aiogear.md"]
+PAGES = ["docs/migrating-from-gear.md", "docs/migrating-from-aiogear.md"]
 
 
 def pairs():
     for page in PAGES:
-        blocks = re.findall(r"^```python\n(.*?)^```$", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
-        for number, (worker, client) in enumerate(zip(blocks[::2], blocks[1::2], strict=True), 1):
+        found = blocks(page, "python")
+        for number, (worker, client) in enumerate(zip(found[::2], found[1::2], strict=True), 1):
             yield pytest.param(worker, client, id=f"{page}-{number}")
 
 
@@ -45,7 +44,7 @@ GEAR_JOBS = [gear.Job("f", b""), gear.WorkerJob(b"H:1", b"f", b"")]
 
 
 def test_the_names_in_the_table_of_gear_are_there():
-    table = (DOCS / PAGES[0]).read_text().rpartition("| gear | gearcore |")[2]
+    table = (ROOT / PAGES[0]).read_text().rpartition("| gear | gearcore |")[2]
     rows = re.findall(r"^\| (.*) \| (.*) \|$", table, re.MULTILINE)
     known = [*GEAR, *GEAR_JOBS]
     for theirs, ours in rows[1:]:

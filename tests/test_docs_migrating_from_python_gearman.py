@@ -4,18 +4,18 @@ import re
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from pages import ROOT, blocks
 
 import gearcore
 from gearcore import Server
 from gearcore.compat import gearman
 from gearcore.compat.gearman import errors
 
-PAGE = Path(__file__).parent.parent / "docs" / "migrating-from-python-gearman.md"
-TEXT = PAGE.read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+PAGE = "docs/migrating-from-python-gearman.md"
+TEXT = (ROOT / PAGE).read_text()
+BLOCKS = blocks(PAGE, "python")
 PAIRS = list(zip(BLOCKS[::2], BLOCKS[1::2], strict=True))
 
 
