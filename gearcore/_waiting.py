@@ -14,6 +14,9 @@ __all__ = ["READ", "WRITE", "Deadline", "Poll", "Waker", "make_poll", "wait_for"
 _LONGEST_WAIT: Final = 86400.0
 """Seconds of one wait at most. What the system calls take has a limit; who waits longer waits again."""
 
+_LONGEST_SELECT: Final = 0.5
+"""Seconds of one ``select`` at most: on Windows, signals are handled between two of them only."""
+
 READ: Final = getattr(select, "POLLIN", 1)
 """Of what is waited for: that there is something to read, or that it has ended."""
 
@@ -122,9 +125,13 @@ class SelectPoll:
     def poll(self, timeout: int, /) -> list[tuple[int, int]]:
         """Wait, for so many milliseconds, and return who is ready, for what."""
         writers = [fd for fd, interest in self._interest.items() if interest & WRITE]
-        # Windows reports an attempt to connect that failed as the third kind.
-        ready = select.select(list(self._interest), writers, writers, timeout / 1000)
-        return [(fd, READ) for fd in {fd for kind in ready for fd in kind}]
+        end = time.monotonic() + timeout / 1000
+        while True:
+            seconds = min(max(end - time.monotonic(), 0.0), _LONGEST_SELECT)
+            # Windows reports an attempt to connect that failed as the third kind.
+            ready = select.select(list(self._interest), writers, writers, seconds)
+            if any(ready) or time.monotonic() >= end:
+                return [(fd, READ) for fd in {fd for kind in ready for fd in kind}]
 
 
 def make_poll() -> Poll:

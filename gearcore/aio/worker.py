@@ -134,10 +134,14 @@ def _stop_signals(engine: Engine) -> Iterator[None]:
             engine.stop()
 
     for number, _ in before:
-        loop.add_signal_handler(number, handle)
+        try:
+            loop.add_signal_handler(number, handle)
+        except NotImplementedError:  # on Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(handle))
     try:
         yield
     finally:
         for number, handler in before:
-            loop.remove_signal_handler(number)
+            with contextlib.suppress(NotImplementedError):
+                loop.remove_signal_handler(number)
             signal.signal(number, handler)

@@ -48,7 +48,8 @@ def demo(host: str, port: int) -> None:
             with Client(address) as client:
                 click.echo(client.submit("ping", b"foo").result(timeout=10))
             click.echo(TRY_THIS.format(program=sys.argv[0], server=address))
-            stopped.wait()
+            while not stopped.wait(1):  # on Windows, signals are handled between two waits only
+                pass
         finally:
             worker.stop()
             working.join()

@@ -18,7 +18,6 @@ from gearcore._version import __version__
 from gearcore.cli._common import one_line_errors, quit_with
 from gearcore.cli.option import GENERAL, Option
 from gearcore.cli.options import CONFIG_FILE, GROUPS, OPTIONS, defaults
-from gearcore.cli.process import SYSLOG, PidFile, allow_core_dumps, allow_descriptors, become, detach, log_to
 from gearcore.cli.serving import make_server
 from gearcore.server import Server
 from gearcore.server.listeners import activated_descriptors
@@ -144,6 +143,11 @@ def config_words(path: str | None) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``gearcored`` with the arguments of the command line, until SIGTERM, SIGINT or SIGUSR1."""
+    if sys.platform == "win32":
+        quit_with(PROGRAM, "it needs a Unix system: 'gearcore server' runs on this one too", 1)
+    # What makes a daemon is Unix's, and its modules are not there on Windows.
+    from gearcore.cli.process import SYSLOG, allow_core_dumps, allow_descriptors, become, detach, log_to
+
     with one_line_errors(PROGRAM), ExitStack() as at_the_end:
         options, ignored = parse(arguments)
         if options["check_args"]:
@@ -177,6 +181,8 @@ def started(
 
     A second server for the same port does not come as far, so that it leaves the pid file of the first alone.
     """
+    from gearcore.cli.process import PidFile
+
     if pid_file:
         at_the_end.callback(PidFile(pid_file).remove)
     if detached:

@@ -46,6 +46,8 @@ def top(target: Target, interval: float, once: bool) -> None:
     """
     if not once and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError("the screen needs a terminal; --once prints it to a pipe")
+    if not once and sys.platform == "win32":
+        raise click.UsageError("the screen needs a Unix system; --once prints it on this one too")
     watched = [Watched(str(server)) for server in target.servers]
     clients = [target.admin(server) for server in target.servers]
     if once:

@@ -39,8 +39,6 @@ class Processes(Executor):
     def __init__(
         self, shop: Shop, runner: Runner, count: int, serve: Callable[[socket.socket], None]
     ) -> None:
-        if not hasattr(os, "fork"):
-            raise RuntimeError("this system cannot fork: use threads instead of processes")
         self.slots = count
         self._shop = shop
         self._runner = runner

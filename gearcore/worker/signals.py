@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
@@ -60,4 +62,7 @@ class StopSignals:
 
     def _end_grace(self) -> None:
         # To run the handler again in the main thread, where the function is.
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+        if sys.platform == "win32":
+            _thread.interrupt_main(signal.SIGTERM)  # once it is back from what it waits for
+        else:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import ssl
 import threading
@@ -90,13 +91,16 @@ class Worker(Registry):
     def set_concurrency(self, *, threads: int | None = None, processes: int | None = None) -> None:
         """Have the next ``run`` use so many threads or processes, whatever the worker was made with.
 
-        Raises ValueError for both, or for less than one.
+        Raises ValueError for both, or for less than one, and RuntimeError for processes on a system that
+        cannot fork.
         """
         if threads is not None and processes is not None:
             raise ValueError("a worker has threads or processes, not both")
         for what, number in (("threads", threads), ("processes", processes)):
             if number is not None and number < 1:
                 raise ValueError(f"{what} must be at least 1, and is {number}")
+        if processes is not None and not hasattr(os, "fork"):
+            raise RuntimeError("this system cannot fork: use threads instead of processes")
         self._threads = threads
         self._processes = processes
 
