@@ -6,6 +6,7 @@ VENV ?= .venv
 SECONDS ?=
 
 BIN := $(VENV)/bin
+COMPILED := $(patsubst gearcore/%.pyi,gearcore.%,$(wildcard gearcore/*.pyi))
 EXTENSION_SOURCES := setup.py $(wildcard src/gearcore/*.pyx src/gearcore/*.pxd)
 
 .PHONY: help run test lint docs conformance interop fuzz chaos accelerate-suites bench-accelerate bench bench-clients build clean
@@ -20,10 +21,12 @@ run: build ## Serve on 127.0.0.1:4730 with a demonstration worker, and send it a
 test: build ## Run the whole test suite
 	$(BIN)/pytest -rs
 
-lint: build ## Check style and types
+lint: build ## Check style, spelling, types, and that the stubs say what the extension modules have
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/codespell
 	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest --concise --mypy-config-file pyproject.toml --allowlist .ci/stubtest.txt $(COMPILED)
 
 docs: build $(VENV)/documented ## Build the documentation, docs/_build/html/index.html, and the man pages, docs/_build/man
 	$(BIN)/sphinx-build -M html docs docs/_build --quiet --fail-on-warning --keep-going

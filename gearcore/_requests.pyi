@@ -1,11 +1,14 @@
 from collections.abc import Callable
 from typing import Any, final
 
+from typing_extensions import disjoint_base
+
 from gearcore._session import ClientSession
 from gearcore.encoding import Encoding
 from gearcore.errors import GearcoreError
 from gearcore.session.events import JobEvent
 
+@disjoint_base
 class Request:
     watcher: Callable[[Any], object] | None
     losses: int
@@ -34,6 +37,7 @@ class Question(Request):
     @property
     def answer(self) -> tuple[bytes, ...]: ...
 
+@disjoint_base
 class JobRequest(Request):
     owner: Any
     encoding: Encoding | None
