@@ -9,7 +9,8 @@ BIN := $(VENV)/bin
 COMPILED := $(patsubst gearcore/%.pyi,gearcore.%,$(wildcard gearcore/*.pyi))
 EXTENSION_SOURCES := setup.py $(wildcard src/gearcore/*.pyx src/gearcore/*.pxd)
 
-.PHONY: help run test lint docs conformance interop fuzz chaos accelerate-suites bench-accelerate bench bench-clients build clean
+.PHONY: help run test lint docs coverage sanitize conformance interop fuzz chaos accelerate-suites \
+	bench-accelerate bench bench-clients build dist clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -31,6 +32,12 @@ lint: build ## Check style, spelling, types, and that the stubs say what the ext
 docs: build $(VENV)/documented ## Build the documentation, docs/_build/html/index.html, and the man pages, docs/_build/man
 	$(BIN)/sphinx-build -M html docs docs/_build --quiet --fail-on-warning --keep-going
 	$(BIN)/sphinx-build -M man docs docs/_build --quiet --fail-on-warning --keep-going
+
+coverage: ## Measure which lines the tests reach, of Python and of Cython, in a build of its own: a table, and HTML
+	PYTHON=$(PYTHON) .ci/coverage
+
+sanitize: ## Run the tests of compiled code under AddressSanitizer and UndefinedBehaviorSanitizer, in a build of its own
+	PYTHON=$(PYTHON) .ci/sanitize
 
 conformance: build ## Put the same bytes to Debian's gearmand and to gearcore, and count what is equal
 	$(BIN)/python -m tests.conformance
@@ -74,6 +81,10 @@ $(VENV)/built: $(VENV)/installed $(EXTENSION_SOURCES)
 $(VENV)/documented: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --group docs
 	@touch $@
+
+dist: $(VENV)/installed ## Make the sdist, and wheels for the CPythons of this machine; check, install and test them
+	$(BIN)/python -m pip install --quiet --group dist
+	$(BIN)/python packaging/distributions.py
 
 clean: ## Remove what was built, the virtual environment too
 	rm -rf $(VENV) build dist docs/_build *.egg-info gearcore/*.so
