@@ -128,8 +128,11 @@ class SelectPoll:
         end = time.monotonic() + timeout / 1000
         while True:
             seconds = min(max(end - time.monotonic(), 0.0), _LONGEST_SELECT)
-            # Windows reports an attempt to connect that failed as the third kind.
-            ready = select.select(list(self._interest), writers, writers, seconds)
+            try:
+                # Windows reports an attempt to connect that failed as the third kind.
+                ready = select.select(list(self._interest), writers, writers, seconds)
+            except OSError:  # one was closed meanwhile; who looks at them finds out which
+                return [(fd, READ) for fd in self._interest]
             if any(ready) or time.monotonic() >= end:
                 return [(fd, READ) for fd in {fd for kind in ready for fd in kind}]
 

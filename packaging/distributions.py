@@ -4,7 +4,9 @@ python packaging/distributions.py           all of it, into dist/, as make dist 
 python packaging/distributions.py sdist     only the sdist, checked
 
 Wheels for other systems are made by cibuildwheel, whose configuration is in pyproject.toml. A wheel is
-installed in an empty environment, with no compiler in the PATH, and tested as tests/every_wheel.txt says.
+installed in an empty environment, with no compiler in the PATH, and tested as tests/every_wheel.txt says:
+what compiled code does, and clients, workers and servers over sockets. What starts many processes, or takes
+its time, is tested from the sources, with the same Pythons.
 """
 
 from __future__ import annotations

@@ -52,6 +52,20 @@ async def main():
 asyncio.run(main())
 """
 
+CLOSED_BY_ANOTHER = """
+import threading
+from gearcore import Client, ConnectionLost, Server
+
+with Server(port=0) as server:
+    client = Client(f"127.0.0.1:{server.port}")
+    job = client.submit("nobody")
+    threading.Timer(0.3, client.close).start()
+    try:
+        job.result(timeout=20)
+    except ConnectionLost as error:
+        print("lost")
+"""
+
 SIGNAL = """
 import asyncio, signal, threading
 from gearcore import Server, Worker
@@ -102,10 +116,11 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
         (EVERY_MODULE, "all of them"),
         (BLOCKING, "b'olleh'"),
         (ASYNCIO, "b'olleh'"),
+        (CLOSED_BY_ANOTHER, "lost"),
         (SIGNAL, "both ended"),
         (PROCESSES, "this system cannot fork: use threads instead of processes"),
     ],
-    ids=["every module", "blocking", "asyncio", "signals", "processes"],
+    ids=["every module", "blocking", "asyncio", "closed by another thread", "signals", "processes"],
 )
 def test_does(program, printed):
     done = run(program)

@@ -7,6 +7,7 @@ Windows does differently with what it has.
 """
 
 import asyncio
+import ctypes  # noqa: F401
 import functools
 import importlib.abc
 import importlib.machinery
