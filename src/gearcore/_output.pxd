@@ -53,13 +53,15 @@ cdef inline void copy_output(Peer *peer, char *into) noexcept nogil:
     cdef Reference *reference
     while at != &peer.references:
         reference = reference_at(at)
-        memcpy(into, peer.output.data + place, reference.place - place)
+        if place < reference.place:
+            memcpy(into, peer.output.data + place, reference.place - place)
         into += reference.place - place
         place = reference.place
         memcpy(into, reference.data, reference.size)
         into += reference.size
         at = at.next
-    memcpy(into, peer.output.data + place, peer.output.size - place)
+    if place < peer.output.size:  # with nothing in it the buffer may not be there at all
+        memcpy(into, peer.output.data + place, peer.output.size - place)
 
 
 cdef inline void mark_sent(Core *core, Peer *peer, size_t size) noexcept nogil:
