@@ -10,6 +10,9 @@ Every one is a ``GearcoreError``::
     │   └── PacketTooLarge
     ├── CannotListen               a server could not take its address
     ├── CannotAccelerate           a library that the codec cannot be put into
+    ├── StoreError                 a server could not open its store, or use it
+    │   ├── StoreFailed
+    │   └── BatchRefused
     ├── ServerUnavailable          no connection could be made
     ├── ConnectionLost             a connection ended while something was expected from it
     ├── ServerError                the server answered with an ERROR packet
@@ -34,6 +37,9 @@ __all__ = [
     "PacketTooLarge",
     "CannotListen",
     "CannotAccelerate",
+    "StoreError",
+    "StoreFailed",
+    "BatchRefused",
     "ServerUnavailable",
     "ConnectionLost",
     "ServerError",
@@ -89,6 +95,18 @@ class CannotListen(GearcoreError, OSError):
 
 class CannotAccelerate(GearcoreError):
     """A Gearman library or a version of one that is not known or not there. The text says which are known."""
+
+
+class StoreError(GearcoreError):
+    """A store of jobs cannot be opened or read. The text is one line that names it and the cause."""
+
+
+class StoreFailed(StoreError):
+    """A store could not do what it was asked, and may do it later: its disk is full, say."""
+
+
+class BatchRefused(StoreError):
+    """A store will never take this batch of jobs; it takes others."""
 
 
 class ServerUnavailable(GearcoreError, ConnectionError):
