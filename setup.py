@@ -16,6 +16,7 @@ MODULES = [
     "_requests",
     "_submissions",
     "_session",
+    "_keeper",
     "_ledger",
     "_accelerate",
     "_accelerate_aiogear",

@@ -47,7 +47,7 @@ class Connection:
 class Broker:
     def __init__(
         self,
-        answer_line: Callable[[Connection, bytes], bytes],
+        answer_line: Callable[[Connection, bytes], bytes | None],
         *,
         handle_prefix: str = ...,
         max_packet_size: int = ...,

@@ -34,11 +34,16 @@ class Admin:
 
     ``on_shutdown`` is called by the command ``shutdown``, with whether it is to be graceful. Without it there
     is no such command: gearmand dropped it because whoever reached the port could stop the server.
+    ``on_dead`` answers the command ``dead`` by itself, when it can.
     """
 
-    def __init__(self, on_shutdown: Callable[[bool], None] | None = None) -> None:
+    def __init__(
+        self,
+        on_shutdown: Callable[[bool], None] | None = None,
+        on_dead: Callable[[Connection, list[bytes]], None] | None = None,
+    ) -> None:
         self._on_shutdown = on_shutdown
-        self._commands: dict[bytes, Callable[[Connection, list[bytes]], bytes]] = {
+        self._commands: dict[bytes, Callable[[Connection, list[bytes]], bytes | None]] = {
             b"status": status,
             b"prioritystatus": priority_status,
             b"workers": workers,
@@ -53,14 +58,16 @@ class Admin:
         }
         if on_shutdown is not None:
             self._commands[b"shutdown"] = self._shutdown
+        if on_dead is not None:
+            self._commands[b"dead"] = on_dead
 
     @property
     def commands(self) -> list[bytes]:
         """The first word of every command that is answered."""
         return list(self._commands)
 
-    def __call__(self, connection: Connection, line: bytes) -> bytes:
-        """Answer one line, without its newline, that came on a connection."""
+    def __call__(self, connection: Connection, line: bytes) -> bytes | None:
+        """Answer one line, without its newline, that came on a connection; None if that is done later."""
         words = split_words(line)
         command = self._commands.get(words[0].lower(), unknown_command)
         return command(connection, words)

@@ -358,7 +358,57 @@ OPTIONS = (
         group=QUEUES,
         read=values.queue_type,
         default="builtin",
-        text="Where background jobs are kept: only 'builtin', in memory, is there yet.",
+        text="Where background jobs are kept, in gearmand's words: 'builtin' is in memory, 'libsqlite3' in"
+        " the file --libsqlite3-db, as with --store.",
+    ),
+    Option(
+        name="libsqlite3-db",
+        metavar="FILE",
+        group=QUEUES,
+        text="The file for --queue-type libsqlite3. One of gearmand's is refused: 'gearcore store import'"
+        " takes its jobs over.",
+    ),
+    Option(
+        name="libsqlite3-table",
+        metavar="NAME",
+        group=QUEUES,
+        text="Of no effect, and there for gearmand's sake.",
+    ),
+    Option(
+        name="store-queue-on-shutdown",
+        group=QUEUES,
+        default=False,
+        text="Of no effect, and there for gearmand's sake: jobs are stored as they come.",
+    ),
+    Option(
+        name="store",
+        metavar="sqlite:FILE",
+        group=QUEUES,
+        read=values.store,
+        shown="in memory",
+        server_name="store",
+        text="Where background jobs are kept. Each is acknowledged once it is there for good, and is there"
+        " after a restart. The file is made if there is none.",
+    ),
+    Option(
+        name="store-down",
+        metavar="WHAT",
+        group=QUEUES,
+        read=values.store_down,
+        shown="refuse",
+        argument="store_down",
+        text="What becomes of background jobs while the store fails: 'refuse' is an error at once, 'wait'"
+        " lets them wait until it works again.",
+    ),
+    Option(
+        name="keep-failed",
+        metavar="FUNCTION",
+        group=QUEUES,
+        several=True,
+        shown="none",
+        argument="keep_failed",
+        text="Function whose background jobs become dead letters when a worker fails them; '*' is every"
+        " function; give it again for another one. See 'gearcore dead'.",
     ),
     *(
         Option(
@@ -366,14 +416,11 @@ OPTIONS = (
             metavar=metavar,
             group=QUEUES,
             default=None if metavar else False,
-            text=f"For --queue-type {queue}, which is not there.",
+            text=f"For --queue-type {queue}, which is not served.",
         )
         for queue, name, metavar in (
             ("libmemcached", "libmemcached-servers", "LIST"),
             ("libmemcached", "libmemcached-prefix", "TEXT"),
-            ("libsqlite3", "libsqlite3-db", "FILE"),
-            ("libsqlite3", "store-queue-on-shutdown", ""),
-            ("libsqlite3", "libsqlite3-table", "NAME"),
             ("Postgres", "libpq-conninfo", "TEXT"),
             ("Postgres", "libpq-table", "NAME"),
             ("redis", "redis-server", "HOST"),

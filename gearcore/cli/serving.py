@@ -13,6 +13,7 @@ from gearcore.server import Keepalive, Limits, Server
 from gearcore.server.access import AccessList
 from gearcore.server.listeners import InheritedListener, Listener, TcpListener, UnixListener
 from gearcore.server.tls import TlsFiles
+from gearcore.store import SqliteStore, Store
 
 __all__ = ["make_listeners", "make_server"]
 
@@ -31,10 +32,23 @@ def make_server(values: Mapping[str, Any], activated: Sequence[tuple[int, str]] 
             access=access,
             limits=Limits(**given(values, "limits.")),
             keepalive=Keepalive(**given(values, "keepalive.")),
+            store=make_store(values),
             **given(values, ""),
         )
     except ValueError as error:  # a handle prefix that is too long, for one
         raise click.UsageError(str(error)) from error
+
+
+def make_store(values: Mapping[str, Any]) -> Store | None:
+    """Return where the server keeps its background jobs, if not in memory alone."""
+    path = values["store"]
+    if values["queue_type"] == "libsqlite3":
+        if path is not None:
+            raise click.UsageError("--store and --queue-type do not go together")
+        path = values["libsqlite3_db"]
+        if path is None:
+            raise click.UsageError("--queue-type libsqlite3 needs --libsqlite3-db")
+    return None if path is None else SqliteStore(path)
 
 
 def make_listeners(values: Mapping[str, Any], activated: Sequence[tuple[int, str]]) -> list[Listener]:

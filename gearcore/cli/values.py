@@ -25,6 +25,8 @@ __all__ = [
     "queue_type",
     "seconds",
     "size",
+    "store",
+    "store_down",
     "verbosity",
 ]
 
@@ -43,9 +45,8 @@ LEVELS = {
 }
 """gearmand's names of levels, as numbers of the standard library."""
 
-PLANNED_QUEUES = ("libsqlite3",)
 OTHER_QUEUES = ("libdrizzle", "libmemcached", "libtokyocabinet", "mysql", "postgres", "redis")
-"""gearmand's persistent queues, in lower case: it does not tell upper from lower."""
+"""Those of gearmand's persistent queues that are not served, in lower case: gearmand takes any case."""
 
 UNITS = {"": 0, "k": 10, "m": 20, "g": 30}
 
@@ -131,13 +132,28 @@ def protocol(text: str) -> str:
 
 
 def queue_type(text: str) -> str:
-    """Read the name of a persistent queue, of which there is none yet."""
+    """Read the name of a persistent queue."""
     name = text.lower()
-    if name == "builtin":
+    if name in ("builtin", "libsqlite3"):
         return name
-    only = "there is only builtin, which keeps jobs in memory"
-    if name in PLANNED_QUEUES:
-        raise CannotRun(f"--queue-type {text}: not there yet; {only}")
+    only = "there are builtin, in memory, and libsqlite3"
     if name in OTHER_QUEUES:
-        raise CannotRun(f"--queue-type {text}: not supported; {only}")
+        raise CannotRun(
+            f"--queue-type {text}: not served; {only}; 'gearcore store import' takes jobs over from others"
+        )
     raise CannotRun(f"--queue-type {text}: no such queue; {only}")
+
+
+def store(text: str) -> str:
+    """Read where jobs are kept, and return the path of the file."""
+    kind, colon, path = text.partition(":")
+    if kind != "sqlite" or not colon or not path:
+        raise ValueError(f"not sqlite:PATH: {text!r}")
+    return path
+
+
+def store_down(text: str) -> Literal["refuse", "wait"]:
+    """Read what becomes of submissions while a store fails."""
+    if text not in ("refuse", "wait"):
+        raise ValueError(f"not refuse or wait: {text!r}")
+    return cast("Literal['refuse', 'wait']", text)

@@ -9,17 +9,19 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Literal, Self
 
+from gearcore._keeper import Keeper
 from gearcore.broker import Admin, Broker, Connection, retain_memory
-from gearcore.errors import CannotListen
+from gearcore.errors import CannotListen, StoreError
 from gearcore.protocol import DEFAULT_PORT
 from gearcore.server import loop as event_loops
 from gearcore.server.access import AccessList
+from gearcore.server.dead import DeadLetters
 from gearcore.server.direct import Direct, DirectPeer
 from gearcore.server.identity import Identity, identify
 from gearcore.server.limits import Keepalive, Limits
@@ -28,6 +30,7 @@ from gearcore.server.peer import Peer, PeerProtocol, RefusedProtocol
 from gearcore.server.sockets import configure
 from gearcore.server.thread import ServerThread
 from gearcore.server.tls import TlsFiles
+from gearcore.store import Store, StoreWriter
 
 __all__ = ["Server"]
 
@@ -81,7 +84,14 @@ class Server:
     ``port``, or instead of them when ``host`` is an empty list: more ports, with or without TLS, Unix
     sockets, ports for HTTP. ``access`` says who may do what; without it, everyone may do everything.
 
-    Starting raises `CannotListen` when an address cannot be had, or a certificate cannot be used.
+    ``store`` is where background jobs are kept: each is acknowledged once the store has it, and those that
+    it kept are queued again at the start. While the store fails, background jobs are refused, or wait with
+    ``store_down="wait"``. A job that has had its ``job_retries`` becomes a dead letter in the store; so do,
+    for the functions in ``keep_failed``, background jobs that end in WORK_FAIL or WORK_EXCEPTION. The name
+    ``"*"`` in it stands for every function.
+
+    Starting raises `CannotListen` when an address cannot be had, or a certificate cannot be used, and
+    `StoreError` when the store cannot be.
     """
 
     make_admin: Callable[..., Admin] = Admin
@@ -106,6 +116,9 @@ class Server:
         tls_handshake_timeout: float = 10.0,
         listeners: Sequence[Listener] = (),
         access: AccessList | None = None,
+        store: Store | None = None,
+        store_down: Literal["refuse", "wait"] = "refuse",
+        keep_failed: Collection[str | bytes] = (),
     ) -> None:
         if job_retries == 0:
             if compat == "1.1":
@@ -124,7 +137,10 @@ class Server:
         self.limits = Limits() if limits is None else limits
         self.keepalive = Keepalive() if keepalive is None else keepalive
         self.broker = Broker(
-            self.make_admin(self.request_stop if allow_shutdown or access is not None else None),
+            self.make_admin(
+                self.request_stop if allow_shutdown or access is not None else None,
+                self._answer_dead if store is not None else None,
+            ),
             handle_prefix=default_handle_prefix() if handle_prefix is None else handle_prefix,
             max_packet_size=self.limits.packet,
             max_output=self.limits.output,
@@ -136,6 +152,15 @@ class Server:
             in_order_of_offer=compat == "1.1",
             round_robin=round_robin,
         )
+        self._prefix = handle_prefix
+        self._writer: StoreWriter | None = None
+        self._dead: DeadLetters | None = None
+        self._keeper: Keeper | None = None
+        if store is not None:
+            names = {name.encode() if isinstance(name, str) else name for name in keep_failed}
+            self._keeper = Keeper(self.broker, True if b"*" in names else names)
+            self._writer = StoreWriter(store, self._keeper, self.flush, store_down)
+            self._dead = DeadLetters(self._keeper, self._writer)
         self.peers: set[Peer] = set()
         self.read_buffer = memoryview(bytearray(READ_SIZE))
         self._listening: list[Listening] = []
@@ -165,6 +190,13 @@ class Server:
         self._running = True
         self._flush_is_due = False
         self._tick()
+        if self._writer is not None:
+            try:
+                await self._open_store(self._writer)
+            except BaseException:
+                self._running = False
+                await self.stop()
+                raise
         if self._has_direct_sockets:
             self._direct = Direct(self)
         try:
@@ -184,11 +216,34 @@ class Server:
             await self.stop()
             raise
 
+    async def _open_store(self, writer: StoreWriter) -> None:
+        """Queue what the store kept."""
+        assert self._keeper is not None
+        began = time.monotonic()
+        wanted = default_handle_prefix() if self._prefix is None else self._prefix
+        prefix, last_number = await writer.start(wanted)
+        try:
+            self._keeper.begin(prefix, last_number)
+            count = await writer.load()
+        except ValueError as error:
+            raise StoreError(str(error)) from error
+        if prefix != self._prefix is not None:
+            log.warning("handles begin with %s, as those of the jobs in %s do", prefix, writer)
+        log.info("%d jobs from %s, in %.2f s", count, writer, time.monotonic() - began)
+
+    def _answer_dead(self, connection: Connection, words: list[bytes]) -> None:
+        assert self._dead is not None
+        self._dead(connection, words)
+
     async def stop(self) -> None:
         """Stop to listen, write what is there for the peers, and close their connections."""
         self._running = False
         listening = self._close_listeners()
         self.flush()
+        if self._dead is not None:
+            self._dead.stop()
+        if self._writer is not None:
+            await self._writer.stop()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -272,6 +327,8 @@ class Server:
             except Exception:  # the others are to get theirs all the same
                 log.exception("a peer is cut off: what it was sent could not be written")
                 connection.driver.transport.abort()
+        if self._writer is not None:
+            self._writer.advance()
         if self._running:
             deadline = self.broker.deadline
             if deadline is not None or self._timer is None:

@@ -3,5 +3,6 @@
 from gearcore.store.interface import Batch, DeadLetter, Opened, Store
 from gearcore.store.memory import MemoryStore
 from gearcore.store.sqlite import SqliteStore
+from gearcore.store.writer import StoreWriter
 
-__all__ = ["Batch", "DeadLetter", "MemoryStore", "Opened", "SqliteStore", "Store"]
+__all__ = ["Batch", "DeadLetter", "MemoryStore", "Opened", "SqliteStore", "Store", "StoreWriter"]

@@ -69,7 +69,9 @@ class SqliteStore:
         self._database: sqlite3.Connection | None = None
         self._inode: tuple[int, int] = (0, 0)
         self._commits = 0
+        self._confirmed = 0
         self._attempted = 0
+        self._known = b""
         self._singles: set[int] = set()
         self._ledger = Ledger()
         self._unsettled = 0  # bytes committed since the last checkpoint
@@ -87,7 +89,7 @@ class SqliteStore:
         except StoreError:
             self.close()
             raise
-        self._commits = commits
+        self._commits = self._confirmed = commits
         return Opened(commits, last_number, prefix, self._ledger.left + len(self._singles))
 
     def _open(self, prefix: str | None) -> tuple[int, int, str]:
@@ -190,6 +192,8 @@ class SqliteStore:
             if batch.number <= self._commits:
                 return
             self._attempted = batch.number
+            if self._known and batch.forgotten:
+                batch = batch._replace(forgotten=others(batch.forgotten, set(numbers_in(self._known))))
             if batch.forgotten:  # what was done before it could be committed need not be
                 batch = batch._replace(added=without(batch.added, batch.forgotten))
             database.execute("BEGIN")
@@ -210,7 +214,8 @@ class SqliteStore:
         except StoreError:
             self._let_go()
             raise
-        self._commits = batch.number
+        self._commits = self._confirmed = batch.number
+        self._known = b""
         for first, last, count, size in lots:
             self._ledger.append(first, last, count, count, size)
         self._ledger.settle(groups)
@@ -223,7 +228,7 @@ class SqliteStore:
             commits, _, _ = self._open(None)
         except StoreError as error:
             raise StoreFailed(str(error)) from error
-        if commits not in (self._commits, self._attempted):
+        if not self._confirmed <= commits <= self._attempted:
             raise StoreFailed(f"{self}: another server has written to it")
         # After a failed fsync the system may take what it did not write for written. This writes it again,
         # to the file itself.
@@ -232,6 +237,9 @@ class SqliteStore:
         if busy:
             raise StoreFailed(f"{self}: it is in use by another process")
         self._commits = commits
+        # What a batch did that was reported as failed may be asked for once more, in another batch.
+        rows = database.execute("SELECT numbers FROM forgotten WHERE commits > ?", [self._confirmed])
+        self._known = b"".join(numbers for (numbers,) in rows)
         return database
 
     def _write_jobs(self, database: sqlite3.Connection, batch: Batch) -> list[tuple[int, int, int, int]]:
@@ -266,8 +274,7 @@ class SqliteStore:
             singles = self._singles.intersection(numbers_in(numbers))
             database.executemany("DELETE FROM single WHERE number = ?", [(number,) for number in singles])
             if singles:
-                others = [number for number in numbers_in(numbers) if number not in singles]
-                numbers = pack(f"<{len(others)}Q", *others)
+                numbers = others(numbers, singles)
         return singles, self._forget(database, batch.number, numbers)
 
     def _forget(
@@ -399,6 +406,12 @@ def inode(path: str) -> tuple[int, int]:
     except FileNotFoundError:
         return (0, 0)
     return (status.st_dev, status.st_ino)
+
+
+def others(numbers: bytes, excluded: set[int]) -> bytes:
+    """Return the numbers that are not among those."""
+    left = [number for number in numbers_in(numbers) if number not in excluded]
+    return pack(f"<{len(left)}Q", *left)
 
 
 def quoted(name: str) -> str:

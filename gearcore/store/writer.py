@@ -21,6 +21,10 @@ FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
 
 
+Letter = tuple[int, bytes, bytes, bytes, int, bytes, float, bytes]
+"""The fields of a `DeadLetter`."""
+
+
 class Keeper(Protocol):
     """What the writer needs of a broker. All of it is called in the event loop's thread."""
 
@@ -28,7 +32,7 @@ class Keeper(Protocol):
     def gathered(self) -> bool:
         """Whether there is something for the next batch."""
 
-    def take_batch(self) -> tuple[bytes, bytes, bytes, bytes, list[DeadLetter], bytes, int]:
+    def take_batch(self) -> tuple[bytes, bytes, bytes, bytes, list[Letter], bytes, int]:
         """Give what gathered: the fields of a `Batch` without its number. One batch is out at a time."""
 
     def batch_stored(self) -> None:
@@ -63,14 +67,20 @@ class StoreWriter:
     ) -> None:
         self._store = store
         self._keeper = keeper
-        self._on_change = on_change
+        self.on_change = on_change
         self._when_down = when_down
         self._number = 0
+        self._thread: StoreThread | None = None
         self._flying: Batch | None = None
         self._failing = False
         self._stopping: asyncio.Future[None] | None = None
+        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting_for_flying: list[asyncio.Future[None]] = []
         self._pause = FIRST_PAUSE
         self._timer: asyncio.TimerHandle | None = None
+
+    def __str__(self) -> str:
+        return str(self._store)
 
     async def start(self, prefix: str) -> tuple[str, int]:
         """Open the store and have the broker load what it kept.
@@ -80,16 +90,16 @@ class StoreWriter:
         """
         self._loop = asyncio.get_running_loop()
         self._thread = StoreThread(self._store)
-        try:
-            opened = await self._thread.call(lambda: self._store.open(prefix))
-            self._number = opened.commits
-        except BaseException:
-            self._thread.end()
-            raise
+        opened = await self._thread.call(lambda: self._store.open(prefix))
+        self._number = opened.commits
+        self._failing = False
+        self._pause = FIRST_PAUSE
+        self._keeper.refuse_background(None)
         return opened.prefix, opened.last_number
 
     async def load(self) -> int:
         """Have the broker queue the jobs that the store has for this server; returns how many they are."""
+        assert self._thread is not None
         claimed: Iterator[bytes] = iter(self._store.claim())
         count = 0
         try:
@@ -101,13 +111,24 @@ class StoreWriter:
 
     def advance(self) -> None:
         """Have what gathered committed, unless a batch is on its way. To be called after each turn."""
-        if self._flying is None and self._timer is None and self._keeper.gathered:
+        given_up = self._failing and self._stopping is not None
+        if self._thread is None or self._flying is not None or self._timer is not None or given_up:
+            return
+        if self._keeper.gathered:
             self._take_off()
 
     def _take_off(self) -> None:
+        added, late, forgotten, tries, died, gone, last_number = self._keeper.take_batch()
+        letters = [DeadLetter(*letter) for letter in died]
         self._number += 1
-        self._flying = Batch(self._number, *self._keeper.take_batch())
-        self._thread.commit(self._flying, self._landed)
+        self._flying = Batch(self._number, added, late, forgotten, tries, letters, gone, last_number)
+        self._waiting_for_flying += self._waiting
+        self._waiting = []
+        self._send(self._flying)
+
+    def _send(self, batch: Batch) -> None:
+        assert self._thread is not None
+        self._thread.commit(batch, self._landed)
 
     def _landed(self, error: Exception | None) -> None:
         batch, self._flying = self._flying, None
@@ -118,13 +139,15 @@ class StoreWriter:
                 self._keeper.refuse_background(None)
                 log.warning("store %s works again", self._store)
             self._keeper.batch_stored()
+            self._tell(None)
         elif isinstance(error, BatchRefused):
             log.error("background jobs are refused: %s", error)
             self._keeper.batch_refused(str(error))
+            self._tell(error)
         else:
             self._flying = batch
             self._fail(error)
-        self._on_change()
+        self.on_change()
         self.advance()
         if self._stopping is not None and self._flying is None and self._timer is None:
             self._stopping.set_result(None)
@@ -144,6 +167,7 @@ class StoreWriter:
             self._flying = None
             self._keeper.batch_refused(str(error))
             self._keeper.refuse_background(str(error))
+            self._tell(error)
         if self._stopping is None:
             self._timer = self._loop.call_later(self._pause, self._try_again)
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
@@ -153,14 +177,40 @@ class StoreWriter:
         if self._flying is None:
             self._take_off()
         else:
-            self._thread.commit(self._flying, self._landed)
+            self._send(self._flying)
+
+    def stored(self) -> asyncio.Future[None]:
+        """Return a future for when all that has gathered is stored; it raises `StoreError` if it is not."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        if self._keeper.gathered:
+            self._waiting.append(future)
+        elif self._flying is not None:
+            self._waiting_for_flying.append(future)
+        else:
+            future.set_result(None)
+        return future
+
+    def _tell(self, error: Exception | None) -> None:
+        """Tell those who wait for the batch that was out what became of it."""
+        told, self._waiting_for_flying = self._waiting_for_flying, []
+        for future in told:
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
 
     async def dead(self, function: bytes | None, after: int, most: int) -> list[DeadLetter]:
         """Ask the store for dead letters, as `Store.dead` does."""
+        if self._thread is None:
+            raise StoreError(f"{self}: it is not open")
         return await self._thread.call(lambda: self._store.dead(function, after, most))
 
     async def stop(self) -> None:
         """Commit what there is, in one last attempt if the store fails, and close the store."""
+        if self._thread is None:
+            return
         waiting = self._timer is not None
         if self._timer is not None:
             self._timer.cancel()
@@ -170,5 +220,6 @@ class StoreWriter:
             if waiting or self._flying is None:
                 self._try_again()
             await stopping
-        await self._thread.call(self._store.close)
-        self._thread.end()
+        thread, self._thread = self._thread, None
+        await thread.call(self._store.close)
+        thread.end()

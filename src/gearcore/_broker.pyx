@@ -40,6 +40,7 @@ from gearcore._client_packets cimport (
 from gearcore._dispatch cimport Rule
 from gearcore._heap cimport heap_free
 from gearcore._jobs cimport find_job, free_job, job_workload, parse_handle
+from gearcore._keep cimport keep_free
 from gearcore._memory cimport WORTH_A_TRIM, gearcore_retain
 from gearcore._offers cimport ability_at
 from gearcore._packets cimport Packet, refuse
@@ -52,7 +53,7 @@ from gearcore._peers cimport (
     remove_all_offers,
     withdraw_all,
 )
-from gearcore._output cimport clear_output, copy_output, unsent
+from gearcore._output cimport clear_output, copy_output, forget_sent, holds_back, mark_sent, sendable
 from gearcore._receiving cimport let_go, put_text, receive_bytes, room_for_packet, took_bytes
 from gearcore._replies cimport format_handle
 from gearcore._ring cimport Ring, ring_init, ring_is_empty, ring_remove
@@ -207,6 +208,8 @@ cdef int answer_line(Core *core, Peer *peer) except -1 with gil:
     else:
         answer = connection.broker._answer_line(connection, line)
         core.answered = True
+        if answer is None:
+            return 0
     return put_text(core, peer, answer, len(answer))
 
 
@@ -260,15 +263,21 @@ cdef class Connection:
     def take_output(self):
         """Return the bytes that are to be written to the peer, and forget them."""
         cdef Peer *peer = self._connected()
-        output = PyBytes_FromStringAndSize(NULL, unsent(peer))
+        cdef size_t size = sendable(peer)
+        output = PyBytes_FromStringAndSize(NULL, size)
         copy_output(peer, <char *>output)
-        clear_output(&self.broker.core, peer)
+        if not holds_back(peer):
+            clear_output(&self.broker.core, peer)
+            return output
+        mark_sent(&self.broker.core, peer, size)
+        if peer.sent > peer.output.size - peer.sent:
+            forget_sent(peer)
         return output
 
     @property
     def closing(self):
         """Whether the driver is to close the connection once its output is written."""
-        return self.peer == NULL or self.peer.closing
+        return self.peer == NULL or (self.peer.closing and not holds_back(self.peer))
 
     @property
     def overflowed(self):
@@ -348,7 +357,7 @@ cdef class Broker:
     """The job server's state and rules, without a socket or a clock.
 
     `answer_line(connection, line)` is called with each line of text that a peer sends, as bytes without the
-    newline, and gives the answer as bytes. `handle_prefix` comes before each job's number in its handle.
+    newline, and gives the answer as bytes, or None if that comes later. `handle_prefix` comes before each job's number in its handle.
 
     What it takes is bounded. `max_packet_size` is for a packet's body, in bytes: a larger one is refused.
     `max_output` is for what a peer leaves unread, in bytes, without the last packet: beyond it `overflowed`
@@ -426,6 +435,7 @@ cdef class Broker:
         table_free(&self.core.jobs)
         table_free(&self.core.uniques)
         table_free(&self.core.functions)
+        keep_free(self.core.keep)
 
     def connect(self, str address="-", int number=-1, access=None):
         """Return the `Connection` for a new peer, known until it is given to `disconnect`.

@@ -5,6 +5,7 @@ from libc.stdint cimport uint32_t, uint64_t, uint8_t
 from gearcore._blocks cimport LARGE
 from gearcore._functions cimport count_jobs, get_function
 from gearcore._heap cimport heap_reserve
+from gearcore._holds cimport hold
 from gearcore._jobs cimport (
     Submission,
     create_job,
@@ -13,9 +14,13 @@ from gearcore._jobs cimport (
     find_job,
     find_twin,
     job_size,
+    job_workload,
     parse_handle,
     watch_job,
 )
+from gearcore._keep cimport KEPT, KEPT_LATE, NOT_KEPT, NO_SLOT, Keep
+from gearcore._keeping cimport have_room, put_record, record_size, slot_of
+from gearcore._record cimport RECORD_SIZE
 from gearcore._packets cimport Packet, has_room, is_permitted, refuse, size_without_nul, start_of_number
 from gearcore._replies cimport (
     put,
@@ -138,6 +143,12 @@ cdef inline size_t size_of_copy(const Submission *asked) noexcept nogil:
     return asked.workload_size if asked.workload_size >= LARGE and asked.block == NULL else 0
 
 
+cdef inline size_t asked_record_size(const Submission *asked) noexcept nogil:
+    return (
+        RECORD_SIZE + asked.function_size + asked.unique_size + asked.reducer_size + asked.workload_size
+    )
+
+
 cdef inline int submit(Core *core, Peer *peer, const Submission *asked) except -1 nogil:
     """Join the job that a submission coalesces with, or make one of its own; then acknowledge it.
 
@@ -160,6 +171,14 @@ cdef inline int submit(Core *core, Peer *peer, const Submission *asked) except -
     twin = find_twin(core, function, asked)
     if twin == NULL and function.most[asked.priority] and count_jobs(function) >= function.most[asked.priority]:
         return refuse(core, peer, b"QUEUE_ERROR", b"Job queue is full")
+    cdef bint to_be_kept = core.keep != NULL and asked.background and (twin == NULL or twin.kept == NOT_KEPT)
+    if to_be_kept:
+        if core.keep.down:
+            return refuse(core, peer, b"QUEUE_ERROR", core.keep.reason)
+        if twin == NULL:
+            have_room(&core.keep.added, asked_record_size(asked))
+        else:
+            have_room(&core.keep.late, record_size(function.name_size, twin))
     if twin == NULL and delayed:
         heap_reserve(&core.delayed)
     job = twin if twin != NULL else create_job(core, function, asked)
@@ -175,7 +194,28 @@ cdef inline int submit(Core *core, Peer *peer, const Submission *asked) except -
             delay(core, job, asked.unix_time)
         else:
             enqueue(core, job)
-    return reply_created(core, peer, job)
+    if core.keep == NULL or not asked.background:
+        return reply_created(core, peer, job)
+    if to_be_kept:
+        keep_job(core, job, twin != NULL, asked.unix_time if twin == NULL else 0)
+    return acknowledge_kept(core, peer, job)
+
+
+cdef inline void keep_job(Core *core, Job *job, bint late, double unix_time) noexcept nogil:
+    """Have the store keep a job; there is to be room for its record."""
+    cdef Keep *keep = core.keep
+    job.kept = <uint8_t>(KEPT_LATE + keep.slot if late else KEPT)
+    put_record(core, &keep.late if late else &keep.added, job, job_workload(job), unix_time)
+
+
+cdef inline int acknowledge_kept(Core *core, Peer *peer, Job *job) noexcept nogil:
+    """Acknowledge a job when the store has it."""
+    cdef size_t place = peer.output.size
+    cdef int slot = slot_of(core, job)
+    reply_created(core, peer, job)
+    if slot != NO_SLOT:
+        hold(core, peer, place, slot)
+    return 0
 
 
 cdef inline int on_get_status(Core *core, Peer *peer, const Packet *packet) except -1 nogil:

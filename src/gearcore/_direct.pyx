@@ -22,7 +22,17 @@ cimport cython
 
 from gearcore._broker cimport Broker, Connection, next_deadline, receive, room_for_rest, took
 from gearcore._peers cimport is_unfinished, peer_of_touched
-from gearcore._output cimport clear_output, forget_sent, mark_sent, reference_at, unsent
+from gearcore._keep cimport has_gathered
+from gearcore._output cimport (
+    clear_output,
+    end_of_sendable,
+    forget_sent,
+    holds_back,
+    mark_sent,
+    reference_at,
+    sendable,
+    unsent,
+)
 from gearcore._replies cimport touch
 from gearcore._ring cimport Ring, ring_init, ring_is_empty, ring_push_back, ring_remove
 from gearcore._state cimport Core, Peer
@@ -263,6 +273,8 @@ cdef class DirectSockets:
             self._write_all()
             if called or core.answered or now >= due or (self.draining and not core.jobs.count):
                 return 0
+            if core.keep != NULL and not core.keep.out and has_gathered(core.keep):
+                return 0
             if not ring_is_empty(&self.gone) or not ring_is_empty(&core.touched):
                 return 0
 
@@ -350,7 +362,7 @@ cdef class DirectSockets:
             self._lose(peer)
         if peer.gone or peer.blocked:
             return
-        while unsent(peer):
+        while sendable(peer):
             size = self._send(peer)
             if size >= 0:
                 mark_sent(core, peer, size)
@@ -360,6 +372,9 @@ cdef class DirectSockets:
             elif errno != EINTR:
                 self._lose(peer)
                 return
+        if holds_back(peer):
+            self._spare(peer)
+            return
         clear_output(core, peer)
         if peer.closing:
             self._lose(peer)
@@ -368,14 +383,15 @@ cdef class DirectSockets:
         cdef iovec[PARTS] parts
         cdef msghdr message
         cdef size_t place = peer.sent
+        cdef size_t end = end_of_sendable(peer)
         cdef Ring *at = peer.references.next
         cdef int count = 0
         if ring_is_empty(&peer.references):
             return send(
-                peer.descriptor, peer.output.data + place, peer.output.size - place,
+                peer.descriptor, peer.output.data + place, end - place,
                 MSG_DONTWAIT | MSG_NOSIGNAL,
             )
-        while at != &peer.references and count < PARTS - 2:
+        while at != &peer.references and reference_at(at).place <= end and count < PARTS - 2:
             parts[count].iov_base = peer.output.data + place
             parts[count].iov_len = reference_at(at).place - place
             parts[count + 1].iov_base = <void *>reference_at(at).data
@@ -383,9 +399,9 @@ cdef class DirectSockets:
             place = reference_at(at).place
             count += 2
             at = at.next
-        if at == &peer.references:
+        if at == &peer.references or reference_at(at).place > end:
             parts[count].iov_base = peer.output.data + place
-            parts[count].iov_len = peer.output.size - place
+            parts[count].iov_len = end - place
             count += 1
         memset(&message, 0, sizeof(message))
         message.msg_iov = parts
@@ -393,11 +409,15 @@ cdef class DirectSockets:
         return sendmsg(peer.descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL)
 
     cdef void _block(self, Peer *peer) noexcept:
-        """The socket takes no more: wait until it does, and keep no more of what it took than need be."""
-        if peer.sent > WORTH_A_MOVE and peer.sent > peer.output.size - peer.sent:
-            forget_sent(peer)
+        """The socket takes no more: wait until it does."""
+        self._spare(peer)
         peer.blocked = True
         self._watch(peer)
+
+    cdef void _spare(self, Peer *peer) noexcept:
+        """Keep no more of what was sent than need be."""
+        if peer.sent > WORTH_A_MOVE and peer.sent > peer.output.size - peer.sent:
+            forget_sent(peer)
 
     cdef void _unblock(self, Peer *peer) noexcept:
         if peer == NULL or peer.gone:

@@ -5,6 +5,8 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy
 
 from gearcore._blocks cimport LARGE, block_hold, block_of_copy, block_release
+from gearcore._keep cimport NOT_KEPT
+from gearcore._keeping cimport forget_kept
 from gearcore._memory cimport charge, discharge
 from gearcore._ring cimport Ring, ring_init, ring_push_back, ring_remove
 from gearcore._siphash cimport siphash
@@ -163,6 +165,7 @@ cdef inline Job *create_job(Core *core, Function *function, const Submission *as
     job.denominator = 0
     job.failures = 0
     job.timed = False
+    job.kept = NOT_KEPT
     job.workload_size = <uint32_t>asked.workload_size
     job.unique_size = <uint8_t>asked.unique_size
     job.reducer_size = <uint8_t>asked.reducer_size
@@ -205,6 +208,7 @@ cdef inline void destroy_job(Core *core, Job *job) noexcept nogil:
     """Forget a job that is in no queue and with no worker any more."""
     while job.watches.next != &job.watches:
         free_watch(core, watch_of_job(job.watches.next))
+    forget_kept(core, job)
     table_remove(&core.jobs, &job.by_number)
     forget_unique(core, job)
     free_job(core, job)

@@ -4,7 +4,8 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
 
 from gearcore._blocks cimport block_hold, block_release
-from gearcore._buffer cimport buffer_clear
+from gearcore._buffer cimport Buffer, buffer_clear
+from gearcore._keep cimport SLOTS
 from gearcore._ring cimport Ring, ring_is_empty, ring_push_back, ring_remove
 from gearcore._state cimport Block, Core, Peer, Reference
 
@@ -16,6 +17,37 @@ cdef inline Reference *reference_at(Ring *of_output) noexcept nogil:
 cdef inline size_t unsent(const Peer *peer) noexcept nogil:
     """How many bytes are still to be written to the peer."""
     return peer.output.size - peer.sent + peer.referenced
+
+
+cdef inline bint holds_back(const Peer *peer) noexcept nogil:
+    """Whether some of the output waits for the store."""
+    return peer.held[0].size != 0 or peer.held[1].size != 0
+
+
+cdef inline size_t end_of_sendable(const Peer *peer) noexcept nogil:
+    """Up to which place of its own bytes, and of the references between them, the output may be written."""
+    cdef size_t end = peer.output.size
+    cdef int slot
+    for slot in range(SLOTS):
+        if peer.held[slot].size:
+            end = min(end, (<size_t *>peer.held[slot].data)[0])
+    return end
+
+
+cdef inline size_t sendable(const Peer *peer) noexcept nogil:
+    """How many bytes may be written to the peer now."""
+    cdef size_t end
+    cdef size_t size
+    cdef Ring *at
+    if not holds_back(peer):
+        return unsent(peer)
+    end = end_of_sendable(peer)
+    size = end - peer.sent
+    at = peer.references.next
+    while at != &peer.references and reference_at(at).place <= end:
+        size += reference_at(at).size
+        at = at.next
+    return size
 
 
 cdef inline bint add_reference(Peer *peer, Block *block, const char *data, size_t size) noexcept nogil:
@@ -44,14 +76,20 @@ cdef inline void clear_output(Core *core, Peer *peer) noexcept nogil:
         drop_reference(core, peer, reference_at(peer.references.next))
     buffer_clear(&peer.output)
     peer.sent = 0
+    cdef int slot
+    for slot in range(SLOTS):
+        if peer.held[slot].size:
+            buffer_clear(&peer.held[slot])
+            ring_remove(&peer.of_holds[slot])
 
 
 cdef inline void copy_output(Peer *peer, char *into) noexcept nogil:
-    """Put all that is unsent, references and all, at `into`."""
+    """Put all that is sendable, references and all, at `into`."""
     cdef Ring *at = peer.references.next
     cdef size_t place = peer.sent
+    cdef size_t end = end_of_sendable(peer)
     cdef Reference *reference
-    while at != &peer.references:
+    while at != &peer.references and reference_at(at).place <= end:
         reference = reference_at(at)
         if place < reference.place:
             memcpy(into, peer.output.data + place, reference.place - place)
@@ -60,8 +98,8 @@ cdef inline void copy_output(Peer *peer, char *into) noexcept nogil:
         memcpy(into, reference.data, reference.size)
         into += reference.size
         at = at.next
-    if place < peer.output.size:  # with nothing in it the buffer may not be there at all
-        memcpy(into, peer.output.data + place, peer.output.size - place)
+    if place < end:  # with nothing in it the buffer may not be there at all
+        memcpy(into, peer.output.data + place, end - place)
 
 
 cdef inline void mark_sent(Core *core, Peer *peer, size_t size) noexcept nogil:
@@ -93,5 +131,10 @@ cdef inline void forget_sent(Peer *peer) noexcept nogil:
     while at != &peer.references:
         reference_at(at).place -= peer.sent
         at = at.next
+    cdef int slot
+    cdef size_t index
+    for slot in range(SLOTS):
+        for index in range(peer.held[slot].size // sizeof(size_t)):
+            (<size_t *>peer.held[slot].data)[index] -= peer.sent
     peer.output.size -= peer.sent
     peer.sent = 0

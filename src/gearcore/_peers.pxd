@@ -4,6 +4,7 @@ from libc.stdlib cimport calloc, free
 
 from gearcore._buffer cimport buffer_free
 from gearcore._jobs cimport job_at
+from gearcore._keep cimport SLOTS
 from gearcore._memory cimport discharge
 from gearcore._offers cimport ability_at, find_ability, remove_abilities
 from gearcore._output cimport clear_output
@@ -14,6 +15,7 @@ from gearcore._transitions cimport fail_run
 
 cdef inline Peer *create_peer(Core *core, void *connection) except NULL:
     cdef Peer *peer = <Peer *>calloc(1, sizeof(Peer))
+    cdef int slot
     if peer == NULL:
         raise MemoryError("no memory for another connection")
     ring_init(&peer.references)
@@ -24,6 +26,8 @@ cdef inline Peer *create_peer(Core *core, void *connection) except NULL:
     ring_init(&peer.watches)
     ring_init(&peer.of_woken)
     ring_init(&peer.of_gone)
+    for slot in range(SLOTS):
+        ring_init(&peer.of_holds[slot])
     peer.descriptor = -1
     peer.exceptions = core.rules.exceptions
     peer.connection = connection
@@ -99,12 +103,15 @@ cdef inline void fail_ring(Core *core, Ring *jobs) noexcept nogil:
 
 cdef inline void free_peer(Core *core, Peer *peer) noexcept nogil:
     """Give back the memory of a peer that has no abilities, jobs or watches left."""
+    cdef int slot
     discharge(core, peer.input.capacity)
     ring_remove(&peer.of_core)
     ring_remove(&peer.of_touched)
     ring_remove(&peer.of_gone)
     clear_output(core, peer)
     buffer_free(&peer.output)
+    for slot in range(SLOTS):
+        buffer_free(&peer.held[slot])
     buffer_free(&peer.input)
     free(peer.client_id)
     free(peer)

@@ -8,6 +8,7 @@ but in the heap `Core.delayed`. A running job whose function has a timeout is in
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from gearcore._buffer cimport Buffer
+from gearcore._keep cimport SLOTS, Keep
 from gearcore._ring cimport Ring
 from gearcore._siphash cimport SipKey
 from gearcore._table cimport Link, Table
@@ -69,6 +70,7 @@ cdef struct Job:
     uint8_t background          # outlives its clients
     uint8_t coalesces           # is in the table of uniques
     uint8_t unique_is_workload  # was submitted with "-" for its unique
+    uint8_t kept                # by the store, or to be: see _keep.pxd
     char content[1]             # unique, reducer and workload or Apart, one behind the other
 
 
@@ -153,6 +155,8 @@ cdef struct Peer:
     Buffer output
     Ring references             # to what is to be written between the bytes of `output`
     size_t referenced           # how many bytes they refer to
+    Buffer held[SLOTS]          # the places in `output` of acknowledgements that wait for a batch to be stored
+    Ring of_holds[SLOTS]        # in Keep.holds, or alone
     Buffer input                # an unfinished packet
     bint sends_large            # its last packets were large
     size_t discarding           # bytes still to come of a packet that was too large
@@ -218,6 +222,7 @@ cdef struct Core:
     double unix_offset          # what to add to `now` to get Unix time
     SipKey key
     Rules rules
+    Keep *keep                  # what the store is to keep; NULL without a store
     const void *packets         # a table of `_dispatch.Rule`, by PacketType
     int (*answer_line)(Core *core, Peer *peer) except -1 nogil      # the line of text in Peer.input
     size_t memory               # bytes that jobs, functions, offers and unfinished packets take

@@ -9,15 +9,28 @@ No step fails: what it needs memory for is to be there before it is taken.
 """
 
 from libc.stdint cimport uint32_t
+from libc.string cimport strlen
 
+from gearcore._burial cimport bury
 from gearcore._functions cimport first_priority
 from gearcore._heap cimport heap_push, heap_remove
 from gearcore._jobs cimport destroy_job, forget_unique, free_watch, watch_of_client, watch_of_job
+from gearcore._keeping cimport forget_kept, note_tries
 from gearcore._replies cimport format_handle, reply
 from gearcore._ring cimport Ring, ring_is_empty, ring_push_back, ring_push_front, ring_remove
 from gearcore._sleepers cimport wake_workers
 from gearcore._state cimport DELAYED, MAX_HANDLE_SIZE, QUEUED, RUNNING, Core, Function, Job, Peer
 from gearcore._wire cimport PT_WORK_FAIL
+
+
+# Macros, since a .pxd alone can hold no constant that is not an integer. They are what dead letters tell.
+cdef extern from *:
+    """
+    #define GEARCORE_TOO_LONG "it took longer than its worker allowed"
+    #define GEARCORE_VANISHED "its worker vanished, or gave the function up"
+    """
+    const char *TOO_LONG "GEARCORE_TOO_LONG"
+    const char *VANISHED "GEARCORE_VANISHED"
 
 
 cdef inline int enqueue(Core *core, Job *job) noexcept nogil:
@@ -112,8 +125,13 @@ cdef inline int fail_run(Core *core, Job *job) noexcept nogil:
         return 0
     if most >= 0 and job.failures >= <uint32_t>most:
         fail_watches(core, job)
+        if job.timed and core.timeouts.timers[job.timer].time <= core.now:
+            bury(core, job, TOO_LONG, strlen(TOO_LONG))
+        else:
+            bury(core, job, VANISHED, strlen(VANISHED))
         finish(core, job)
         return 0
+    note_tries(core, job)
     release(core, job)
     job.numerator = 0
     job.denominator = 0
@@ -161,6 +179,12 @@ cdef inline int cancel(Core *core, Job *job) noexcept nogil:
         return 0
     while not ring_is_empty(&job.watches):
         free_watch(core, watch_of_job(job.watches.next))
-    job.background = False
-    forget_unique(core, job)
+    disown(core, job)
     return 0
+
+
+cdef inline void disown(Core *core, Job *job) noexcept nogil:
+    """Let nobody wait for a job that runs, nor join it, nor have it run again."""
+    job.background = False
+    forget_kept(core, job)
+    forget_unique(core, job)

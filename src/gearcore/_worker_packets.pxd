@@ -5,6 +5,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from gearcore._blocks cimport LARGE
+from gearcore._burial cimport bury_failed
 from gearcore._functions cimport find_function, first_priority, get_function_after
 from gearcore._heap cimport heap_reserve
 from gearcore._jobs cimport find_job, job_at, parse_handle, watch_of_job
@@ -190,6 +191,7 @@ cdef inline int on_work_fail(Core *core, Peer *peer, const Packet *packet) excep
     if job == NULL:
         return refuse_work(core, peer, packet)
     relay(core, job, PT_WORK_FAIL, packet.body, size_without_nul(packet.body, packet.size))
+    bury_failed(core, job, b"WORK_FAIL", b"", 0)
     finish(core, job)
     return 0
 
@@ -213,6 +215,7 @@ cdef inline int on_work_exception(Core *core, Peer *peer, const Packet *packet) 
                 into = put_argument(into, packet.args.start[0], packet.args.size[0])
                 put(into, packet.args.start[1], packet.args.size[1])
         at = at.next
+    bury_failed(core, job, b"WORK_EXCEPTION: ", packet.args.start[1], packet.args.size[1])
     finish(core, job)
     return 0
 

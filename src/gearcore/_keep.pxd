@@ -1,0 +1,73 @@
+"""What gathers for the next batch that is to be stored, as plain C. It is there while the broker has a store.
+
+Two batches are there at any time, the one that gathers and the one that is out to be committed. They take turns
+with two slots, which say whose acknowledgements a peer waits for.
+"""
+
+from libc.stdint cimport uint64_t
+from libc.stdlib cimport calloc, free
+
+from cpython.ref cimport Py_XDECREF, PyObject
+
+from gearcore._buffer cimport Buffer, buffer_free
+from gearcore._ring cimport Ring, ring_init
+
+cdef enum:
+    SLOTS = 2
+    NO_SLOT = -1
+
+
+# Job.kept: whether the store has the job, or will have it.
+cdef enum:
+    NOT_KEPT = 0
+    KEPT = 1                    # with a number above those of all batches before its own
+    KEPT_LATE = 2               # in the batch of the first slot, with any number; or, one higher, of the second
+
+
+cdef struct Keep:
+    Buffer added                # records of jobs, in the order of their numbers
+    Buffer late                 # those of jobs that were there before they were to be kept
+    Buffer forgotten            # numbers
+    Buffer tries                # numbers, each followed by the tries
+    Buffer died                 # dead letters: see `bury`
+    Buffer gone                 # numbers of dead letters
+    size_t charged              # bytes of the above that count as memory in use
+    size_t charged_out          # those of the batch that is out
+    int slot                    # of the batch that gathers
+    bint out                    # there is a batch out
+    bint down                   # the store fails, and background jobs are refused
+    uint64_t taken              # the last number that there was when the last batch was taken
+    uint64_t settled            # the same for the last batch of which is known what became of it
+    PyObject *keeps_failed      # set of the functions whose failed jobs become dead letters, or True for all
+    Ring holds[SLOTS]           # peers that wait for the acknowledgement of a batch, by Peer.of_holds
+    char[256] reason            # why it fails
+
+
+cdef inline bint has_gathered(const Keep *keep) noexcept nogil:
+    return (
+        keep.added.size or keep.forgotten.size or keep.late.size or keep.tries.size or keep.died.size
+        or keep.gone.size
+    )
+
+
+cdef inline Keep *keep_create() except NULL:
+    cdef Keep *keep = <Keep *>calloc(1, sizeof(Keep))
+    cdef int slot
+    if keep == NULL:
+        raise MemoryError("no memory to note what the store is to keep")
+    for slot in range(SLOTS):
+        ring_init(&keep.holds[slot])
+    return keep
+
+
+cdef inline void keep_free(Keep *keep):
+    if keep == NULL:
+        return
+    buffer_free(&keep.added)
+    buffer_free(&keep.late)
+    buffer_free(&keep.forgotten)
+    buffer_free(&keep.tries)
+    buffer_free(&keep.died)
+    buffer_free(&keep.gone)
+    Py_XDECREF(keep.keeps_failed)
+    free(keep)
