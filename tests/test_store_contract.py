@@ -46,7 +46,10 @@ class Kept:
         self.store = self.new()
         self.opened = self.store.open(PREFIX)
         assert self.opened.commits == self.count
-        jobs = [job for part in self.store.claim() for job in read(part)]
+        jobs = []
+        for part in self.store.claim():
+            jobs += read(part)
+            self.store.tidy()
         assert len(jobs) == self.opened.jobs
         return jobs
 
@@ -166,6 +169,18 @@ def test_it_belongs_to_one_server_at_a_time(kept):
         kept.new().open(PREFIX)
     kept.commit(added=records(1))
     assert kept.restart() == [(1, 0)]
+
+
+def test_many_small_commits_come_back(kept):
+    for number in range(1, 200):
+        kept.commit(added=records(number))
+    there = [(number, 0) for number in range(1, 200)]
+    assert kept.restart() == there
+    while kept.store.tidy():
+        pass
+    assert kept.restart() == there
+    kept.commit(forgotten=numbers(*range(1, 200, 2)))
+    assert kept.restart() == there[1::2]
 
 
 @pytest.mark.parametrize("seed", range(5))

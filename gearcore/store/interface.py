@@ -93,7 +93,10 @@ class Store(Protocol):
         """
 
     def tidy(self) -> bool:
-        """Do a little of what need not be done at once; return whether there is more of it."""
+        """Do a little of what need not be done at once; return whether there is more of it.
+
+        It may be called at any time between other calls, and while `claim` gives its parts.
+        """
 
     def dead(self, function: bytes | None = None, after: int = 0, most: int = 1000) -> list[DeadLetter]:
         """Return dead letters, of one function if one is given, in the order of their numbers.

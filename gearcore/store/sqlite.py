@@ -74,6 +74,7 @@ class SqliteStore:
         self._known = b""
         self._singles: set[int] = set()
         self._ledger = Ledger()
+        self._claimed = False  # until then `tidy` would move what is being read
         self._unsettled = 0  # bytes committed since the last checkpoint
 
     def __str__(self) -> str:
@@ -161,6 +162,7 @@ class SqliteStore:
         """Give all jobs: this server has the file for itself."""
         try:
             yield from self._claim(self._connected())
+            self._claimed = True
         except (sqlite3.Error, ValueError) as error:
             raise StoreError(f"{self}: {describe(error)}") from error
 
@@ -303,7 +305,7 @@ class SqliteStore:
 
     def tidy(self) -> bool:
         """Empty the log into the file, or put together lots of which little is left."""
-        if self._database is None:
+        if self._database is None or not self._claimed:
             return False
         try:
             if self._unsettled > CHECKPOINT_SIZE:
@@ -374,6 +376,7 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close the file, which then holds all that the log beside it held."""
+        self._claimed = False
         self._let_go()
 
 
