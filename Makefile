@@ -4,13 +4,15 @@ PYTHON ?= python3
 VENV ?= .venv
 # How long to fuzz, by default an hour, and to kill servers and workers, by default a minute.
 SECONDS ?=
+# How often to kill a server that has a store.
+KILLS ?= 200
 
 BIN := $(VENV)/bin
 COMPILED := $(patsubst gearcore/%.pyi,gearcore.%,$(wildcard gearcore/*.pyi))
 EXTENSION_SOURCES := setup.py $(wildcard src/gearcore/*.pyx src/gearcore/*.pxd)
 
-.PHONY: help run test lint docs coverage sanitize conformance interop fuzz chaos accelerate-suites \
-	bench-accelerate bench bench-clients build dist clean
+.PHONY: help run test lint docs coverage sanitize conformance interop fuzz chaos crash accelerate-suites \
+	bench-accelerate bench bench-clients durable build dist clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -62,6 +64,12 @@ bench: build ## Compare the speed with gearmand's, on a quiet machine for half a
 
 bench-clients: build ## Compare the client and the worker with other libraries' in a quarter of an hour; BENCH=--quick for a look
 	$(BIN)/python -m benchmarks.clients $(BENCH)
+
+durable: build ## Compare durable queues with gearmand's, on a quiet machine
+	$(BIN)/python -m benchmarks.durable
+
+crash: build ## Kill a server KILLS times under load, and see whether it loses a job
+	$(BIN)/python -m tests.crash --kills $(KILLS)
 
 build: $(VENV)/built ## Compile what has changed, into the virtual environment
 

@@ -2,9 +2,9 @@
 
     python -m tests.crash --kills 200
 
-Clients submit background jobs, to be run at once and later, workers run them, and all come back whenever the
-server does. In the end every job that was acknowledged must have been run. A job may be run more than once: how
-many were is printed.
+Clients submit background jobs, to be run at once and later, workers run them, and all come back whenever
+the server does. In the end every job that was acknowledged must have been run. A job may be run more than
+once: how many were is printed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sysconfig
 import tempfile
 import time
 from collections import Counter, deque
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from gearcore._codec import Packet, Parser, pack_request
@@ -82,7 +82,7 @@ class Trial:
         while self.submitting:
             reader, writer, parser = await self.connect()
             waiting: deque[bytes] = deque()
-            with suppress(OSError):
+            with suppress(OSError), closing(writer):
                 while self.submitting or waiting:
                     while self.submitting and len(waiting) < IN_FLIGHT:
                         self.submitted += 1
@@ -100,7 +100,6 @@ class Trial:
                             assert packet.type == P.ERROR, packet
                             waiting.popleft()
                             self.refused += 1
-            writer.close()
 
     def submission(self, workload: bytes) -> bytes:
         function = self.chance.choice(FUNCTIONS)
@@ -114,7 +113,7 @@ class Trial:
         """Run jobs: note them, and complete them."""
         while True:
             reader, writer, parser = await self.connect()
-            with suppress(OSError):
+            with suppress(OSError), closing(writer):
                 writer.write(b"".join(pack_request(P.CAN_DO, function) for function in FUNCTIONS))
                 writer.write(pack_request(P.GRAB_JOB) * 4)
                 while data := await reader.read(65536):
@@ -127,7 +126,6 @@ class Trial:
                         elif packet.type == P.NO_JOB:
                             await asyncio.sleep(0.005)
                             writer.write(pack_request(P.GRAB_JOB))
-            writer.close()
 
     async def run(self, kills: int, clients: int = 4, workers: int = 3) -> None:
         """Kill the server so many times, then let the workers finish. Raises `Lost` when a job is missing."""
@@ -159,8 +157,8 @@ class Trial:
     def __str__(self) -> str:
         twice = sum(1 for count in self.runs.values() if count > 1)
         return (
-            f"{len(self.acknowledged)} jobs acknowledged of {self.submitted} submitted, {self.refused} refused;"
-            f" {len(self.runs)} run, none missing, {twice} more than once"
+            f"{len(self.acknowledged)} jobs acknowledged of {self.submitted} submitted,"
+            f" {self.refused} refused; {len(self.runs)} run, none missing, {twice} more than once"
         )
 
 

@@ -8,6 +8,7 @@ import math
 import signal
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
@@ -41,6 +42,11 @@ READ_SIZE = 256 * 1024
 
 CLOSE_TIMEOUT = 1.0
 """Seconds that peers get, when the server stops, to take what was already written for them."""
+
+
+SWITCH_INTERVAL = 0.0001
+"""Seconds after which the thread of a store gets its turn beside a busy event loop. A commit takes several, and
+Python's own 5 ms for each would be most of its time."""
 
 
 LONGEST_WAIT = 60.0
@@ -370,6 +376,8 @@ class Server:
         keeps up to 32 MB of memory that came free for the payloads to come.
         """
         retain_memory()
+        if self._writer is not None:
+            sys.setswitchinterval(SWITCH_INTERVAL)
         with asyncio.Runner(loop_factory=self.new_event_loop) as runner, suppress(KeyboardInterrupt):
             runner.run(self._serve(on_ready))
 
