@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 from gearcore._blocking import Connection, Deadline, Waker
 from gearcore.address import ServerAddress, parse_address
 from gearcore.errors import ConnectionLost, ProtocolError, TimedOut
-from gearcore.session import commands
+from gearcore.session import commands, dead
 from gearcore.session.answers import FunctionQueues, FunctionStatus, ListedJob, PeerStatus
 from gearcore.tls import ClientTls, client_context
 
@@ -96,6 +96,34 @@ class AdminClient:
     def drop_function(self, function: str | bytes) -> None:
         """Forget a function. ServerError if it is unknown or has workers; gearmand loses jobs that it has."""
         self._ask(commands.drop_function(function))
+
+    def dead_letters(self, function: str | bytes | None = None) -> list[dead.DeadLetter]:
+        """The background jobs that the server keeps, but does not run any more; of one function if given.
+
+        This and the methods for them are for gearcore with a store; another server raises ServerError with
+        the code ``UNKNOWN_COMMAND``.
+        """
+        return self._ask(dead.letters(function))
+
+    def dead_letter(self, handle: str | bytes) -> dead.DeadJob | None:
+        """One of them with its workload; None if there is none with that handle."""
+        return self._ask(dead.show(handle))
+
+    def retry_dead(self, handle: str | bytes) -> bool:
+        """Queue one of them again, with all its runs before it; false if there is none with that handle."""
+        return self._ask(dead.retry(handle)) > 0
+
+    def retry_all_dead(self, function: str | bytes | None = None) -> int:
+        """Queue all of them again, or all of a function; returns their number."""
+        return self._ask(dead.retry(None, function))
+
+    def drop_dead(self, handle: str | bytes) -> bool:
+        """Forget one of them; false if there is none with that handle."""
+        return self._ask(dead.drop(handle)) > 0
+
+    def drop_all_dead(self, function: str | bytes | None = None) -> int:
+        """Forget all of them, or all of a function; returns their number."""
+        return self._ask(dead.drop(None, function))
 
     def version(self) -> str:
         """The version of the server: ``1.1.20+ds`` of a gearmand, ``gearcore-1.0`` of a gearcore."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import random
 import sys
 import sysconfig
@@ -168,6 +169,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     given = parser.parse_args()
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of each connection that a kill ended
     with tempfile.TemporaryDirectory(prefix="crash-") as directory:
         trial = Trial(Path(directory, "queue"), given.seed)
         began = time.monotonic()

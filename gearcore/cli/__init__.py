@@ -11,6 +11,7 @@ from gearcore._version import __version__
 from gearcore.cli._common import one_line_errors
 from gearcore.cli.bench import bench
 from gearcore.cli.completion import completion
+from gearcore.cli.dead import dead
 from gearcore.cli.demo import demo
 from gearcore.cli.listings import info, jobs, status, workers
 from gearcore.cli.manage import cancel, create_function, drop_function, maxqueue, shutdown
@@ -41,6 +42,7 @@ for command in (
     info,
     ping,
     cancel,
+    dead,
     maxqueue,
     create_function,
     drop_function,

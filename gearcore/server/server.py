@@ -45,8 +45,8 @@ CLOSE_TIMEOUT = 1.0
 
 
 SWITCH_INTERVAL = 0.0001
-"""Seconds after which the thread of a store gets its turn beside a busy event loop. A commit takes several, and
-Python's own 5 ms for each would be most of its time."""
+"""Seconds after which the thread of a store gets its turn beside a busy event loop. A commit takes several,
+for which Python's own 5 ms are too long."""
 
 
 LONGEST_WAIT = 60.0

@@ -17,6 +17,8 @@ __all__ = [
     "PeerStatus",
     "Reader",
     "Refusal",
+    "is_error",
+    "not_understood",
     "read_cancel",
     "read_functions",
     "read_jobs",

@@ -48,6 +48,7 @@ __all__ = [
     "unique_jobs",
     "verbose",
     "version",
+    "word",
     "workers",
 ]
 
@@ -158,7 +159,7 @@ def workers() -> Command[list[PeerStatus]]:
 
 def cancel(handle: str | bytes) -> Command[bool]:
     """``cancel job``: whether the server knew the job."""
-    return _line(b"cancel job", read_cancel(), _word(handle, "handle"))
+    return _line(b"cancel job", read_cancel(), word(handle, "handle"))
 
 
 def maxqueue(function: str | bytes, *limits: int) -> Command[None]:
@@ -167,17 +168,17 @@ def maxqueue(function: str | bytes, *limits: int) -> Command[None]:
         raise ValueError("maxqueue takes one limit, or three: for high, normal and low priority")
     if min(limits) < 0:
         raise ValueError(f"a limit must be 0 or more, and is {min(limits)}")
-    return _line(b"maxqueue", read_ok(), _word(function, "function"), *(b"%d" % limit for limit in limits))
+    return _line(b"maxqueue", read_ok(), word(function, "function"), *(b"%d" % limit for limit in limits))
 
 
 def create_function(function: str | bytes) -> Command[None]:
     """``create function``: have a function listed."""
-    return _line(b"create function", read_ok(), _word(function, "function"))
+    return _line(b"create function", read_ok(), word(function, "function"))
 
 
 def drop_function(function: str | bytes) -> Command[None]:
     """``drop function``: forget a function."""
-    return _line(b"drop function", read_ok(), _word(function, "function"))
+    return _line(b"drop function", read_ok(), word(function, "function"))
 
 
 def version() -> Command[str]:
@@ -213,10 +214,11 @@ def _list(command: bytes, reader: Reader[T]) -> Command[T]:
     return Command(command + b"\r\n" + _END, reader, f"the answer to {command.decode()!r}")
 
 
-def _word(name: str | bytes, what: str) -> bytes:
-    word = encode_name(name, what)
-    if not word or re.search(rb"[ \r\n]", word):
+def word(name: str | bytes, what: str) -> bytes:
+    """A name as a word of a command; raises ValueError for one that cannot be."""
+    encoded = encode_name(name, what)
+    if not encoded or re.search(rb"[ \r\n]", encoded):
         raise ValueError(
-            f"{what} {decode_name(word)!r} is empty, or has a space or newline: no command can name it"
+            f"{what} {decode_name(encoded)!r} is empty, or has a space or newline: no command can name it"
         )
-    return word
+    return encoded

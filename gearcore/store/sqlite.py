@@ -93,6 +93,9 @@ class SqliteStore:
 
     def open(self, prefix: str) -> Opened:
         """Open the file, and take it for this server alone."""
+        exists = os.path.lexists(self.path)
+        if not os.access(self.path if exists else os.path.dirname(self.path), os.W_OK):
+            raise StoreError(f"{self}: it cannot be {'written to' if exists else 'made there'}")
         try:
             commits, last_number, prefix = self._open(prefix)
         except sqlite3.Error as error:
