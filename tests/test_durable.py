@@ -326,3 +326,58 @@ def test_what_a_failed_commit_did_is_not_done_twice(tmp_path):
     assert again.open("H:t").jobs == 2
     assert b"".join(again.claim()) == records(3, 4)
     again.close()
+
+
+def dead(served: Served, *arguments: str) -> subprocess.CompletedProcess:
+    return run("gearcore", "dead", *arguments, "--server", served.address)
+
+
+def test_dead_letters_from_the_command_line(tmp_path):
+    with serving(tmp_path / "queue", "--keep-failed", "f", "-j", "1") as served:
+        handle, other = served.submit(b"\0work"), served.submit(b"other")
+        worker = Worker(served.address, timeout=PATIENCE)
+
+        @worker.function
+        def f(job):
+            job.fail("no reason")
+
+        worker.run(max_jobs=2)
+    with serving(tmp_path / "queue", "--keep-failed", "f") as served:
+        assert served.jobs() == []
+        listed = dead(served, "list")
+        (first, second) = [line.split("\t") for line in listed.stdout.splitlines()]
+        assert first[:3] == [handle, "f", "1"]
+        assert first[4].startswith("WORK_")
+        assert second[0] == other
+        assert dead(served, "list", "--function", "g").stdout == ""
+        shown = dead(served, "show", handle)
+        assert shown.stdout == "\0work"
+        assert f"handle: {handle}\n" in shown.stderr
+        assert dead(served, "show", "H:t:99").returncode == 1
+        assert dead(served, "retry", handle).stdout == "1\n"
+        assert served.jobs() == [handle]
+        missing = dead(served, "drop", handle, other)
+        assert missing.returncode == 1
+        assert f"no such dead letter: '{handle}'" in missing.stderr
+        assert dead(served, "list").stdout == ""
+    with serving(tmp_path / "queue", "--keep-failed", "f", "-j", "1") as served:
+        assert served.jobs() == [handle]
+        for _ in range(300):
+            served.submit()
+        worker = Worker(served.address, timeout=PATIENCE)
+        worker.register("f", lambda job: job.fail("again"))
+        worker.run(max_jobs=301)
+        with AdminClient(served.address) as admin:
+            assert len(admin.dead_letters("f")) == 301
+            assert admin.dead_letter(handle).workload == b"\0work"
+            assert admin.retry_all_dead("f") == 301
+            assert len(admin.jobs()) == 301
+            assert admin.drop_all_dead() == 0
+
+
+def test_dead_letters_take_a_store(tmp_path):
+    with running("gearcored", "-p", "0") as process:
+        port = listening(process.stderr.readline().rstrip("\n"))
+        result = run("gearcore", "dead", "list", "--server", f"127.0.0.1:{port}")
+        assert result.returncode == 1
+        assert "UNKNOWN_COMMAND" in result.stderr

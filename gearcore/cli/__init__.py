@@ -17,6 +17,7 @@ from gearcore.cli.listings import info, jobs, status, workers
 from gearcore.cli.manage import cancel, create_function, drop_function, maxqueue, shutdown
 from gearcore.cli.ping import ping
 from gearcore.cli.server import server
+from gearcore.cli.store import store
 from gearcore.cli.submit import submit
 from gearcore.cli.top import top
 from gearcore.cli.worker import worker
@@ -43,6 +44,7 @@ for command in (
     ping,
     cancel,
     dead,
+    store,
     maxqueue,
     create_function,
     drop_function,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
@@ -54,14 +55,17 @@ def list_(target: Target, function: str | None, as_json: bool) -> None:
 @server_options
 @json_option
 def show(target: Target, handle: str, as_json: bool) -> None:
-    """Print one of them: its workload to the standard output, all else to the standard error."""
+    """Print one of them: its workload to the standard output, all else to the standard error.
+
+    In JSON the workload is in base64.
+    """
     for server in target.servers:
         with target.admin(server) as admin:
             job = admin.dead_letter(handle)
         if job is None:
             continue
         if as_json:
-            print_json({**asdict(job), "workload": job.workload.decode("latin-1")})
+            print_json({**asdict(job), "workload": b64encode(job.workload).decode()})
             return
         for name, value in asdict(job).items():
             if name != "workload":
