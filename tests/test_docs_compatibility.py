@@ -21,5 +21,5 @@ def test_every_packet_is_judged(spec):
 
 
 def test_every_admin_command_is_judged():
-    for command in Admin(on_shutdown=print).commands:
+    for command in Admin(on_shutdown=print, on_dead=print).commands:
         assert f"`{command.decode()}" in section("Admin commands")
