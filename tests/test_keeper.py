@@ -21,6 +21,10 @@ class KeptWorld(World):
         super().__init__(**options)
         self.keeper = Keeper(self.broker, keeps_failed)
 
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, with what has gathered left alone."""
+        self._tick(self.now + seconds)
+
     def take(self) -> dict[str, object]:
         """Take a batch: what is not empty in it."""
         names = ("added", "late", "forgotten", "tries", "died", "gone", "last_number")
@@ -412,3 +416,21 @@ def test_memory_is_given_back():
     worker.leave()
     world.store()
     assert world.broker.memory < before
+
+
+def test_what_is_forgotten_may_wait_for_more(world):
+    submit(world.peer())
+    submit(world.peer())
+    assert world.keeper.due
+    world.store()
+    worker = world.worker(b"f")
+    worker.send(P.WORK_COMPLETE, worker.grab(), b"")
+    assert not world.keeper.due
+    assert world.broker.deadline == pytest.approx(world.now + 0.005)
+    world.pass_time(0.003)
+    worker.send(P.WORK_COMPLETE, worker.grab(), b"")
+    assert not world.keeper.due
+    world.pass_time(0.003)
+    assert world.keeper.due
+    assert world.take()["forgotten"] == numbers(1, 2)
+    assert world.broker.deadline is None

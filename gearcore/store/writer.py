@@ -32,6 +32,10 @@ class Keeper(Protocol):
     def gathered(self) -> bool:
         """Whether there is something for the next batch."""
 
+    @property
+    def due(self) -> bool:
+        """Whether it is to be committed now: what nobody waits for is better committed with more of it."""
+
     def take_batch(self) -> tuple[bytes, bytes, bytes, bytes, list[Letter], bytes, int]:
         """Give what gathered: the fields of a `Batch` without its number. One batch is out at a time."""
 
@@ -114,7 +118,7 @@ class StoreWriter:
         given_up = self._failing and self._stopping is not None
         if self._thread is None or self._flying is not None or self._timer is not None or given_up:
             return
-        if self._keeper.gathered:
+        if self._keeper.due or (self._stopping is not None and self._keeper.gathered):
             self._take_off()
 
     def _take_off(self) -> None:
@@ -147,8 +151,8 @@ class StoreWriter:
         else:
             self._flying = batch
             self._fail(error)
+        self.advance()  # before anything is written: the next commit begins meanwhile
         self.on_change()
-        self.advance()
         if self._stopping is not None and self._flying is None and self._timer is None:
             self._stopping.set_result(None)
             self._stopping = None

@@ -40,7 +40,7 @@ from gearcore._client_packets cimport (
 from gearcore._dispatch cimport Rule
 from gearcore._heap cimport heap_free
 from gearcore._jobs cimport find_job, free_job, job_workload, parse_handle
-from gearcore._keep cimport keep_free
+from gearcore._keep cimport keep_deadline, keep_free
 from gearcore._memory cimport WORTH_A_TRIM, gearcore_retain
 from gearcore._offers cimport ability_at
 from gearcore._packets cimport Packet, refuse
@@ -222,6 +222,8 @@ cdef double next_deadline(const Core *core) noexcept nogil:
         earliest = min(earliest, core.delayed.timers[0].time - core.unix_offset)
     if core.woken.next != &core.woken:
         earliest = min(earliest, peer_of_woken(core.woken.next).woken_at + PATIENCE)
+    if core.keep != NULL:
+        earliest = min(earliest, keep_deadline(core.keep))
     return earliest
 
 

@@ -22,7 +22,7 @@ cimport cython
 
 from gearcore._broker cimport Broker, Connection, next_deadline, receive, room_for_rest, took
 from gearcore._peers cimport is_unfinished, peer_of_touched
-from gearcore._keep cimport has_gathered
+from gearcore._keep cimport keep_deadline
 from gearcore._output cimport (
     clear_output,
     end_of_sendable,
@@ -273,7 +273,7 @@ cdef class DirectSockets:
             self._write_all()
             if called or core.answered or now >= due or (self.draining and not core.jobs.count):
                 return 0
-            if core.keep != NULL and not core.keep.out and has_gathered(core.keep):
+            if core.keep != NULL and keep_deadline(core.keep) <= now:
                 return 0
             if not ring_is_empty(&self.gone) or not ring_is_empty(&core.touched):
                 return 0

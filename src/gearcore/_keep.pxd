@@ -4,6 +4,7 @@ Two batches are there at any time, the one that gathers and the one that is out 
 with two slots, which say whose acknowledgements a peer waits for.
 """
 
+from libc.math cimport INFINITY
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
 
@@ -11,6 +12,13 @@ from cpython.ref cimport Py_XDECREF, PyObject
 
 from gearcore._buffer cimport Buffer, buffer_free
 from gearcore._ring cimport Ring, ring_init
+
+# A macro, since a .pxd alone can hold no constant that is not an integer.
+cdef extern from *:
+    """
+    #define GEARCORE_FORGETTING 0.005
+    """
+    const double FORGETTING "GEARCORE_FORGETTING"   # seconds that what is to be forgotten may wait
 
 cdef enum:
     SLOTS = 2
@@ -40,6 +48,7 @@ cdef struct Keep:
     uint64_t settled            # the same for the last batch of which is known what became of it
     PyObject *keeps_failed      # set of the functions whose failed jobs become dead letters, or True for all
     Ring holds[SLOTS]           # peers that wait for the acknowledgement of a batch, by Peer.of_holds
+    double waits_since          # the time when the first of what need not be stored at once was noted
     char[256] reason            # why it fails
 
 
@@ -48,6 +57,19 @@ cdef inline bint has_gathered(const Keep *keep) noexcept nogil:
         keep.added.size or keep.forgotten.size or keep.late.size or keep.tries.size or keep.died.size
         or keep.gone.size
     )
+
+
+cdef inline double keep_deadline(const Keep *keep) noexcept nogil:
+    """When what gathered is to be stored, on the driver's clock; INFINITY if there is nothing, or a batch is out.
+
+    For what somebody waits for it is at once. What is forgotten may wait for more of it, since a commit costs the
+    same for one job as for many: a crash meanwhile would only have it run again.
+    """
+    if keep.out or not has_gathered(keep):
+        return INFINITY
+    if keep.added.size or keep.late.size or keep.died.size or keep.gone.size:
+        return 0
+    return keep.waits_since + FORGETTING
 
 
 cdef inline Keep *keep_create() except NULL:

@@ -16,7 +16,7 @@ from gearcore._functions cimport get_function
 from gearcore._heap cimport heap_reserve
 from gearcore._holds cimport refuse_holds, release_holds
 from gearcore._jobs cimport Submission, create_job, find_job, parse_handle
-from gearcore._keep cimport KEPT, KEPT_LATE, NOT_KEPT, SLOTS, Keep, has_gathered, keep_create
+from gearcore._keep cimport KEPT, KEPT_LATE, NOT_KEPT, SLOTS, Keep, has_gathered, keep_create, keep_deadline
 from gearcore._keeping cimport have_room, note
 from gearcore._memory cimport discharge
 from gearcore._output cimport unsent
@@ -200,6 +200,12 @@ cdef class Keeper:
         """Whether there is something for the next batch."""
         return has_gathered(self.broker.core.keep)
 
+    @property
+    def due(self):
+        """Whether what gathered is to be stored now."""
+        cdef Core *core = &self.broker.core
+        return keep_deadline(core.keep) <= core.now
+
     def take_batch(self):
         """Return what gathered: records added, records that came late, numbers forgotten, tries, dead letters,
         numbers of dead letters that are none any more, and the last number of a job.
@@ -256,6 +262,7 @@ cdef class Keeper:
         refuse_holds(core, slot, keep.reason)
         revived = frozenset(numbers_of(self.late))
         added = numbers_of(self.added)
+        keep.waits_since = core.now
         put_in_front(&keep.forgotten, self.forgotten)
         put_in_front(&keep.tries, self.tries)
         put_in_front(&keep.died, self.died)

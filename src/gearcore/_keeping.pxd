@@ -72,14 +72,22 @@ cdef inline void note(Buffer *buffer, uint64_t number) noexcept nogil:
         memcpy(at, &number, sizeof(number))
 
 
+cdef inline void let_wait(Core *core) noexcept nogil:
+    """Something is noted that need not be stored at once: see `keep_deadline`."""
+    if core.keep.forgotten.size == 0 and core.keep.tries.size == 0:
+        core.keep.waits_since = core.now
+
+
 cdef inline void forget_kept(Core *core, Job *job) noexcept nogil:
     """Have the store forget a job, if it is to keep it."""
     if job.kept != NOT_KEPT:
         job.kept = NOT_KEPT
+        let_wait(core)
         note(&core.keep.forgotten, job.by_number.hash)
 
 
 cdef inline void note_tries(Core *core, const Job *job) noexcept nogil:
     if job.kept != NOT_KEPT:
+        let_wait(core)
         note(&core.keep.tries, job.by_number.hash)
         note(&core.keep.tries, job.failures)
