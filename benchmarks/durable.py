@@ -1,8 +1,8 @@
 """Durable queues next to gearmand's: ``python -m benchmarks.durable``, on a quiet machine.
 
 Background jobs are submitted (c=4 d=64) and worked off (w=4) with every server in turn: gearmand with
-libsqlite3, gearcore in memory, gearcore with a store. Each has a unique id of its own, since gearmand keeps all
-jobs without one in the same row. Then a million jobs are stored, and read at a start.
+libsqlite3, gearcore in memory, gearcore with a store. Each has a unique id of its own, since gearmand keeps
+all jobs without one in the same row. Then a million jobs are stored, and read at a start.
 """
 
 from __future__ import annotations
@@ -75,9 +75,11 @@ def main() -> None:
                     for shape in (f"submit n={jobs} c=4 d=64 uniq=1", f"drain n={jobs} w=4"):
                         result = load(loadgen, port, pid, *shape.split())
                         figures.setdefault((name, shape.split()[0]), []).append(result["ops_per_s"])
+                        print(f"{shape.split()[0]:7}{name:9}{result['ops_per_s']:>12,.0f}", flush=True)
         middle = {key: median(values) for key, values in figures.items()}
+        print("median, in jobs a second")
         for (name, mode), value in middle.items():
-            print(f"{mode:7}{name:9}{value:>12,.0f} jobs/s")
+            print(f"{mode:7}{name:9}{value:>12,.0f}")
         for mode in ("submit", "drain"):
             stored = middle["store", mode]
             print(

@@ -432,5 +432,9 @@ def test_what_is_forgotten_may_wait_for_more(world):
     assert not world.keeper.due
     world.pass_time(0.003)
     assert world.keeper.due
+    world.keeper.refuse_background("it is down")
+    assert not world.keeper.due
+    assert world.broker.deadline is None
+    world.keeper.refuse_background(None)
     assert world.take()["forgotten"] == numbers(1, 2)
     assert world.broker.deadline is None

@@ -60,12 +60,12 @@ cdef inline bint has_gathered(const Keep *keep) noexcept nogil:
 
 
 cdef inline double keep_deadline(const Keep *keep) noexcept nogil:
-    """When what gathered is to be stored, on the driver's clock; INFINITY if there is nothing, or a batch is out.
+    """When what gathered is to be stored, on the driver's clock; INFINITY if it is nothing, or cannot be now.
 
     For what somebody waits for it is at once. What is forgotten may wait for more of it, since a commit costs the
     same for one job as for many: a crash meanwhile would only have it run again.
     """
-    if keep.out or not has_gathered(keep):
+    if keep.out or keep.down or not has_gathered(keep):
         return INFINITY
     if keep.added.size or keep.late.size or keep.died.size or keep.gone.size:
         return 0
