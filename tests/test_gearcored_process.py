@@ -165,11 +165,10 @@ class TestProcess:
     @pytest.mark.parametrize(
         ("name", "words"),
         [
-            ("libsqlite3", "not there yet"),
-            ("Postgres", "not supported"),
-            ("MySQL", "not supported"),
-            ("redis", "not supported"),
-            ("libmemcached", "not supported"),
+            ("Postgres", "not served"),
+            ("MySQL", "not served"),
+            ("redis", "not served"),
+            ("libmemcached", "not served"),
             ("nonsense", "no such queue"),
         ],
     )
