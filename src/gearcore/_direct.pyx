@@ -7,6 +7,8 @@ broker. An event loop either has `serve` wait in its place, and return when ther
 loop to do, or watches the epoll as one more descriptor and has `serve` do no more than is there to do.
 
 The interpreter's lock is let go of only while there is nothing to do: the broker's other callers count on it.
+With a store it is let go of all the time, for the thread that commits needs it several times in each commit, and
+would wait for it. Then the broker is for the event loop's thread alone.
 """
 
 from libc.errno cimport EAGAIN, EINTR, errno
@@ -17,6 +19,7 @@ from libc.string cimport memset
 from posix.unistd cimport close
 
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.pystate cimport PyThreadState
 
 cimport cython
 
@@ -36,6 +39,10 @@ from gearcore._output cimport (
 from gearcore._replies cimport touch
 from gearcore._ring cimport Ring, ring_init, ring_is_empty, ring_push_back, ring_remove
 from gearcore._state cimport Core, Peer
+
+cdef extern from "Python.h" nogil:
+    PyThreadState *PyEval_SaveThread()
+    void PyEval_RestoreThread(PyThreadState *state)
 
 cdef extern from "<sys/epoll.h>" nogil:
     ctypedef union epoll_data:
@@ -130,6 +137,7 @@ cdef class DirectSockets:
     """
 
     cdef Broker broker
+    cdef Core *core                     # the broker's
     cdef int epoll
     cdef char *buffer
     cdef Peer **peers                   # by descriptor; NULL where there is none
@@ -144,6 +152,7 @@ cdef class DirectSockets:
         self.heeded = -1
         ring_init(&self.gone)
         self.broker = broker
+        self.core = &broker.core
         self.buffer = <char *>malloc(READ_SIZE)
         if self.buffer == NULL:
             raise MemoryError("no memory for what is read from a socket")
@@ -205,7 +214,7 @@ cdef class DirectSockets:
         """Have a peer given back as gone as soon as all its output is written."""
         cdef Peer *peer = connection._connected()
         peer.closing = True
-        touch(&self.broker.core, peer)
+        touch(self.core, peer)
 
     def serve(self, double timeout):
         """Wait up to so many seconds, without a limit if negative, and serve whatever becomes ready.
@@ -217,9 +226,14 @@ cdef class DirectSockets:
         Returns the connections that are gone, which the caller is to disconnect, each with the exception that
         its input raised, or None.
         """
+        cdef double end = INFINITY if timeout < 0 else monotonic() + timeout
         fault = None
         try:
-            self._serve(INFINITY if timeout < 0 else monotonic() + timeout)
+            if self.core.keep == NULL:
+                self._serve(end)
+            else:
+                with nogil:
+                    self._serve(end)
         except Exception as error:
             if self.current == NULL:
                 raise
@@ -249,8 +263,8 @@ cdef class DirectSockets:
             ring_remove(self.gone.next)
         return gone
 
-    cdef int _serve(self, double end) except -1:
-        cdef Core *core = &self.broker.core
+    cdef int _serve(self, double end) except -1 nogil:
+        cdef Core *core = self.core
         cdef double now = monotonic()
         cdef bint called = False
         core.answered = False
@@ -278,24 +292,30 @@ cdef class DirectSockets:
             if not ring_is_empty(&self.gone) or not ring_is_empty(&core.touched):
                 return 0
 
-    cdef int _wait(self, epoll_event *events, double seconds) except -1:
+    cdef int _wait(self, epoll_event *events, double seconds) except -1 nogil:
+        cdef PyThreadState *state
         cdef int ready
         if seconds <= 0:
             ready = epoll_wait(self.epoll, events, EVENTS, 0)
         else:
             self.current = NULL
-            with nogil:
+            if self.core.keep == NULL:
+                state = PyEval_SaveThread()
+                ready = epoll_wait(self.epoll, events, EVENTS, milliseconds(seconds))
+                PyEval_RestoreThread(state)
+            else:
                 ready = epoll_wait(self.epoll, events, EVENTS, milliseconds(seconds))
         if ready >= 0:
             return ready
-        if errno != EINTR:
-            raise OSError(errno, "cannot wait for sockets: epoll_wait failed")
-        PyErr_CheckSignals()
+        with gil:
+            if errno != EINTR:
+                raise OSError(errno, "cannot wait for sockets: epoll_wait failed")
+            PyErr_CheckSignals()
         return 0
 
-    cdef int _read(self, Peer *peer) except -1:
+    cdef int _read(self, Peer *peer) except -1 nogil:
         """Read what there is, or so much of it that the others do not wait for long."""
-        cdef Core *core = &self.broker.core
+        cdef Core *core = self.core
         cdef size_t total = 0
         cdef size_t room
         cdef ssize_t size
@@ -329,7 +349,7 @@ cdef class DirectSockets:
             self._acknowledge(peer)
         return 0
 
-    cdef void _end(self, Peer *peer) noexcept:
+    cdef void _end(self, Peer *peer) noexcept nogil:
         """It sends no more, but may still read what there is for it."""
         if not unsent(peer):
             self._lose(peer)
@@ -337,26 +357,26 @@ cdef class DirectSockets:
         peer.closing = True
         peer.ended = True
         self._watch(peer)
-        touch(&self.broker.core, peer)
+        touch(self.core, peer)
 
-    cdef void _acknowledge(self, Peer *peer) noexcept:
+    cdef void _acknowledge(self, Peer *peer) noexcept nogil:
         """Who sends a large packet through a small buffer waits for the acknowledgement of each part."""
         cdef int on = 1
         setsockopt(peer.descriptor, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on))
 
-    cdef void _write_all(self) noexcept:
+    cdef void _write_all(self) noexcept nogil:
         """Write to each direct peer that was touched; the others are left to their own driver."""
-        cdef Ring *at = self.broker.core.touched.next
+        cdef Ring *at = self.core.touched.next
         cdef Peer *peer
-        while at != &self.broker.core.touched:
+        while at != &self.core.touched:
             peer = peer_of_touched(at)
             at = at.next
             if peer.descriptor >= 0:
                 ring_remove(&peer.of_touched)
                 self._write(peer)
 
-    cdef void _write(self, Peer *peer) noexcept:
-        cdef Core *core = &self.broker.core
+    cdef void _write(self, Peer *peer) noexcept nogil:
+        cdef Core *core = self.core
         cdef ssize_t size
         if peer.overflowed:
             self._lose(peer)
@@ -379,7 +399,7 @@ cdef class DirectSockets:
         if peer.closing:
             self._lose(peer)
 
-    cdef ssize_t _send(self, Peer *peer) noexcept:
+    cdef ssize_t _send(self, Peer *peer) noexcept nogil:
         cdef iovec[PARTS] parts
         cdef msghdr message
         cdef size_t place = peer.sent
@@ -408,31 +428,31 @@ cdef class DirectSockets:
         message.msg_iovlen = count
         return sendmsg(peer.descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL)
 
-    cdef void _block(self, Peer *peer) noexcept:
+    cdef void _block(self, Peer *peer) noexcept nogil:
         """The socket takes no more: wait until it does."""
         self._spare(peer)
         peer.blocked = True
         self._watch(peer)
 
-    cdef void _spare(self, Peer *peer) noexcept:
+    cdef void _spare(self, Peer *peer) noexcept nogil:
         """Keep no more of what was sent than need be."""
         if peer.sent > WORTH_A_MOVE and peer.sent > peer.output.size - peer.sent:
             forget_sent(peer)
 
-    cdef void _unblock(self, Peer *peer) noexcept:
+    cdef void _unblock(self, Peer *peer) noexcept nogil:
         if peer == NULL or peer.gone:
             return
         peer.blocked = False
         self._watch(peer)
-        touch(&self.broker.core, peer)
+        touch(self.core, peer)
 
-    cdef void _watch(self, Peer *peer) noexcept:
+    cdef void _watch(self, Peer *peer) noexcept nogil:
         cdef uint32_t events = 0 if peer.ended else EPOLLIN
         if peer.blocked:
             events |= EPOLLOUT
         epoll_set(self.epoll, EPOLL_CTL_MOD, peer.descriptor, events)
 
-    cdef void _lose(self, Peer *peer) noexcept:
+    cdef void _lose(self, Peer *peer) noexcept nogil:
         if not peer.gone:
             peer.gone = True
             epoll_ctl(self.epoll, EPOLL_CTL_DEL, peer.descriptor, NULL)
