@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 
 from fuzz.targets import balance, settle
+from kept import Disk, KeptWorld
 from world import Peer, World
 
-from gearcore import _broker
+from gearcore import _broker, _keeper
 from gearcore._codec import pack_request
 from gearcore.protocol import PacketType as P
 
@@ -30,32 +33,37 @@ MAY_RAISE = {
 """Where something is to be kept for the peer that asks. What else fails would be no doing of the peer's."""
 
 PLAYS = (
-    ({}, False),
-    ({}, True),
-    ({"worker_wakeup": 0, "job_retries": 1}, False),
-    ({"worker_wakeup": 1, "in_order_of_offer": True, "round_robin": True}, True),
+    ({}, False, None),
+    ({}, True, None),
+    ({"worker_wakeup": 0, "job_retries": 1}, False, None),
+    ({"worker_wakeup": 1, "in_order_of_offer": True, "round_robin": True}, True, None),
+    ({}, False, _broker),
+    ({"job_retries": 1}, True, _broker),
+    ({}, False, _keeper),
+    ({"job_retries": 1}, True, _keeper),
 )
-"""The broker's rules, and whether the allocations behind the one that fails fail as well."""
+"""The broker's rules, whether the allocations behind the one that fails fail as well, and, where there is a
+store, whose allocations fail: the broker's, or those of its side of the store."""
 
 
-def code_of_the_broker() -> tuple[int, int]:
+def code_of(module: ModuleType) -> tuple[int, int]:
     """From where to where it lies in memory."""
     spans = [
         [int(address, 16) for address in line.split()[0].split("-")]
         for line in Path("/proc/self/maps").read_text().splitlines()
-        if line.endswith(_broker.__file__) and "x" in line.split()[1]
+        if line.endswith(str(module.__file__)) and "x" in line.split()[1]
     ]
     return min(start for start, _ in spans), max(end for _, end in spans)
 
 
 class Memory:
-    def __init__(self) -> None:
+    def __init__(self, module: ModuleType) -> None:
         self._library = ctypes.CDLL(None)
         self._library.starve.argtypes = [ctypes.c_size_t, ctypes.c_size_t, ctypes.c_long, ctypes.c_int]
-        self._code = code_of_the_broker()
+        self._code = code_of(module)
 
     def fail(self, number: int, for_good: bool = False) -> None:
-        """Let the broker's allocation with that number fail, from here, and perhaps all that follow it."""
+        """Let the module's allocation with that number fail, from here, and perhaps all that follow it."""
         self._library.starve(*self._code, number, for_good)
 
     @property
@@ -66,9 +74,11 @@ class Memory:
 class Conversation:
     """Peers with names. One that is cut off is gone, and a new one comes in its place when it is needed."""
 
-    def __init__(self, memory: Memory, rules: dict[str, object]) -> None:
+    def __init__(self, memory: Memory, rules: dict[str, object], has_store: bool) -> None:
         self.memory = memory
-        self.world = World(**rules)
+        self.world = KeptWorld(True, **rules) if has_store else World(**rules)
+        self.disk = Disk(self.world) if isinstance(self.world, KeptWorld) else None
+        self._turns = 0
         self.retries = rules.get("job_retries", -1)
         self.peers: dict[str, Peer] = {}
         self.promised: set[bytes] = set()
@@ -121,6 +131,8 @@ class Conversation:
 
     def look(self) -> None:
         """The books balance; who is to be cut off is."""
+        if self.disk is not None:
+            self.write(self.disk)
         balance(self.world)
         self.world.collect()
         for name in list(self.peers):
@@ -137,6 +149,15 @@ class Conversation:
             if peer.connection.closing:
                 assert peer.connection.overflowed
                 self.leave(name)
+
+    def write(self, disk: Disk) -> None:
+        """Let what gathers be committed now and then, and fail at times."""
+        self._turns += 1
+        if disk.busy and self._turns % 2:
+            with suppress(MemoryError):  # it stays out, and is settled the next time
+                disk.settle()
+        elif not disk.busy and disk.world.keeper.gathered and self._turns % 3 == 0:
+            disk.take(committed=self._turns % 5 != 0, refused=self._turns % 7 == 0)
 
     def end(self, name: str, type: P, *args: bytes) -> None:
         """Have a worker report the end of its job, if it has one."""
@@ -210,18 +231,22 @@ class Conversation:
 
     def check(self) -> None:
         """Nothing that was promised is lost, and all that is left can be done."""
-        assert self.promised <= {job.handle for job in self.world.broker.jobs}
+        jobs = self.world.broker.jobs
+        assert self.promised <= {job.handle for job in jobs}
+        if self.disk is not None:
+            self.disk.write_all()
+            assert {job.handle for job in jobs if job.background} <= self.disk.handles()
         settle(self.world, list(self.peers.values()))
 
 
 def main() -> None:
-    memory = Memory()
-    for rules, for_good in PLAYS:
+    for rules, for_good, module in PLAYS:
+        memory = Memory(module or _broker)
         number = 0
         failed = True
         while failed:
             number += 1
-            conversation = Conversation(memory, rules)
+            conversation = Conversation(memory, rules, module is not None)
             memory.fail(number, for_good)
             try:
                 conversation.play()

@@ -5,46 +5,14 @@ from __future__ import annotations
 from struct import unpack
 
 import pytest
+from kept import KeptWorld
 from records import numbers, read, record
-from world import PREFIX, Peer, World, handle
+from world import Peer, handle
 
-from gearcore._keeper import Keeper, workload_of
+from gearcore._keeper import workload_of
 from gearcore.protocol import PacketType as P
 
 CREATED = P.JOB_CREATED
-
-
-class KeptWorld(World):
-    """A world whose background jobs are kept."""
-
-    def __init__(self, keeps_failed=(), **options) -> None:
-        super().__init__(**options)
-        self.keeper = Keeper(self.broker, keeps_failed)
-
-    def pass_time(self, seconds: float) -> None:
-        """Let time pass, with what has gathered left alone."""
-        self._tick(self.now + seconds)
-
-    def take(self) -> dict[str, object]:
-        """Take a batch: what is not empty in it."""
-        names = ("added", "late", "forgotten", "tries", "died", "gone", "last_number")
-        batch = dict(zip(names, self.keeper.take_batch(), strict=True))
-        return {name: value for name, value in batch.items() if value}
-
-    def store(self) -> dict[str, object]:
-        batch = self.take()
-        self.keeper.batch_stored()
-        return batch
-
-    def reborn(self, *kept: bytes, last_number: int = 0) -> KeptWorld:
-        """The world after a restart with those records."""
-        world = KeptWorld()
-        world.unix_time = self.unix_time
-        world.pass_time(0)
-        world.keeper.begin(PREFIX, last_number)
-        for records in kept:
-            world.keeper.load(records)
-        return world
 
 
 @pytest.fixture
@@ -438,3 +406,23 @@ def test_what_is_forgotten_may_wait_for_more(world):
     world.keeper.refuse_background(None)
     assert world.take()["forgotten"] == numbers(1, 2)
     assert world.broker.deadline is None
+
+
+def test_a_job_that_was_refused_may_be_kept_later(world):
+    """The batch may have been committed: what it left there is forgotten, unless it is kept again."""
+    client, waiting = world.peer(), world.peer()
+    waiting.submit(b"f", b"w", b"u")
+    submit(client, unique=b"u")
+    world.take()
+    world.keeper.batch_refused("no")
+    assert client.received()[0][0] is P.ERROR
+    submit(client, unique=b"u")
+    batch = world.take()
+    assert (read(batch["late"]), batch["forgotten"]) == ([(1, 0)], numbers(0))
+    world.keeper.batch_refused("no")
+    world.take()
+    submit(client, unique=b"u")
+    world.keeper.batch_refused("no")
+    batch = world.take()
+    assert read(batch["late"]) == [(1, 0)]
+    assert 1 not in unpack(f"<{len(batch['forgotten']) // 8}Q", batch["forgotten"])

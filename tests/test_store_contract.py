@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from faulty_store import FaultyStore
 from records import numbers, read, record, records
 
 from gearcore.errors import StoreError
@@ -20,11 +21,17 @@ def in_memory(directory: Path) -> Callable[[], Store]:
     return lambda: store
 
 
+def in_a_faulty_store(directory: Path) -> Callable[[], Store]:
+    """One that does not fail unless it is told to."""
+    store = FaultyStore()
+    return lambda: store
+
+
 def in_sqlite(directory: Path) -> Callable[[], Store]:
     return lambda: SqliteStore(directory / "queue")
 
 
-STORES = {"memory": in_memory, "sqlite": in_sqlite}
+STORES = {"memory": in_memory, "faulty": in_a_faulty_store, "sqlite": in_sqlite}
 
 
 class Kept:

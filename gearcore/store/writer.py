@@ -43,7 +43,10 @@ class Keeper(Protocol):
         """The batch that is out was committed: its jobs are acknowledged."""
 
     def batch_refused(self, reason: str) -> None:
-        """The batch that is out is given up: its jobs are refused, and all else goes into the next."""
+        """The batch that is out is given up: its jobs are refused, and all else goes into the next.
+
+        Raises MemoryError, and leaves it out, when there is none to take back what it has.
+        """
 
     def refuse_background(self, reason: str | None) -> None:
         """Refuse every background job from now on, or take them again."""
@@ -144,13 +147,13 @@ class StoreWriter:
                 log.warning("store %s works again", self._store)
             self._keeper.batch_stored()
             self._tell(None)
-        elif isinstance(error, BatchRefused):
-            log.error("background jobs are refused: %s", error)
-            self._keeper.batch_refused(str(error))
-            self._tell(error)
         else:
             self._flying = batch
-            self._fail(error)
+            try:
+                self._fail(error)
+            except MemoryError:
+                log.error("there is no memory to take back a batch that failed: it is tried again")
+                self._wait()
         self.advance()  # before anything is written: the next commit begins meanwhile
         self.on_change()
         if self._stopping is not None and self._flying is None and self._timer is None:
@@ -159,6 +162,10 @@ class StoreWriter:
 
     def _fail(self, error: Exception) -> None:
         """Refuse what there is, or keep it, until the next attempt."""
+        if isinstance(error, BatchRefused):
+            log.error("background jobs are refused: %s", error)
+            self._give_up(error)
+            return
         if not self._failing:
             self._failing = True
             log.error(
@@ -168,13 +175,21 @@ class StoreWriter:
                 exc_info=None if isinstance(error, StoreError) else error,
             )
         if self._when_down == "refuse" or self._stopping is not None:
-            self._flying = None
-            self._keeper.batch_refused(str(error))
+            self._give_up(error)
             self._keeper.refuse_background(str(error))
-            self._tell(error)
         if self._stopping is None:
-            self._timer = self._loop.call_later(self._pause, self._try_again)
-            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+            self._wait()
+
+    def _give_up(self, error: Exception) -> None:
+        """Refuse the batch that is out."""
+        self._keeper.batch_refused(str(error))
+        self._flying = None
+        self._tell(error)
+
+    def _wait(self) -> None:
+        """Try again after a pause."""
+        self._timer = self._loop.call_later(self._pause, self._try_again)
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
     def _try_again(self) -> None:
         self._timer = None

@@ -19,7 +19,7 @@ from gearcore._jobs cimport (
     watch_job,
 )
 from gearcore._keep cimport KEPT, KEPT_LATE, NOT_KEPT, NO_SLOT, Keep
-from gearcore._keeping cimport have_room, put_record, record_size, slot_of
+from gearcore._keeping cimport have_room, put_record, record_size, slot_of, unforget
 from gearcore._record cimport RECORD_SIZE
 from gearcore._packets cimport Packet, has_room, is_permitted, refuse, size_without_nul, start_of_number
 from gearcore._replies cimport (
@@ -205,6 +205,8 @@ cdef inline void keep_job(Core *core, Job *job, bint late, double unix_time) noe
     """Have the store keep a job; there is to be room for its record."""
     cdef Keep *keep = core.keep
     job.kept = <uint8_t>(KEPT_LATE + keep.slot if late else KEPT)
+    if late:
+        unforget(keep, job.by_number.hash)
     put_record(core, &keep.late if late else &keep.added, job, job_workload(job), unix_time)
 
 

@@ -1,7 +1,9 @@
 """What a broker and a store have to do with each other: batches out, confirmations in, jobs back at the start."""
 
+from struct import unpack as _unpack
+
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memmove
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
@@ -9,7 +11,7 @@ from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
 cimport cython
 
 from gearcore._broker cimport Broker, Connection
-from gearcore._buffer cimport Buffer, buffer_append, buffer_clear, buffer_free
+from gearcore._buffer cimport Buffer, buffer_append, buffer_free
 from gearcore._burial cimport DIED_SIZE
 from gearcore._client_packets cimport keep_job
 from gearcore._functions cimport get_function
@@ -38,14 +40,13 @@ cdef bytes take(Buffer *buffer):
     return taken
 
 
-cdef int put_in_front(Buffer *buffer, bytes earlier) except -1:
-    """Give a buffer back what was taken from it, in front of what it got since."""
-    cdef bytes later
-    if earlier:
-        later = take(buffer)
-        buffer_append(buffer, PyBytes_AS_STRING(earlier), PyBytes_GET_SIZE(earlier))
-        buffer_append(buffer, PyBytes_AS_STRING(later), PyBytes_GET_SIZE(later))
-    return 0
+cdef void put_in_front(Buffer *buffer, bytes earlier) noexcept:
+    """Give a buffer back what was taken from it, in front of what it got since; after `have_room`."""
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(earlier)
+    if size:
+        memmove(buffer.data + size, buffer.data, buffer.size)
+        memcpy(buffer.data, PyBytes_AS_STRING(earlier), size)
+        buffer.size += size
 
 
 cdef list letters_in(Core *core, bytes died):
@@ -154,6 +155,7 @@ cdef class Keeper:
     def __init__(self, Broker broker not None, keeps_failed=()):
         cdef Core *core = &broker.core
         self.broker = broker
+        self._let_go()
         if core.keep == NULL:
             core.keep = keep_create()
         failed = True if keeps_failed is True else frozenset(keeps_failed)
@@ -253,34 +255,48 @@ cdef class Keeper:
         self._let_go()
 
     def batch_refused(self, str reason not None):
-        """The batch that is out was given up: refuse its jobs, and keep all else for the next."""
+        """The batch that is out was given up: refuse its jobs, and keep all else for the next.
+
+        Raises MemoryError when there is none for that; the batch is out then as before.
+        """
         cdef Core *core = &self.broker.core
         cdef Keep *keep = core.keep
-        cdef int slot = self._settle()
+        cdef bytes earlier = self.forgotten
         cdef Job *job
+        cdef int slot
+        late = numbers_of(self.late)
+        added = numbers_of(self.added)
+        gone = numbers_in(self.gone)
+        still_gone = [number for number in gone if number not in late]      # who was to run again stays dead
+        # Whether the others were committed after all nobody knows.
+        forgotten = [*added, *(number for number in late if number not in gone)]
+        kept_anew = frozenset(numbers_of(PyBytes_FromStringAndSize(keep.late.data, keep.late.size)))
+        if kept_anew:
+            forgotten += [number for number in numbers_in(self.forgotten) if number not in kept_anew]
+            earlier = b""
+        have_room(&keep.forgotten, PyBytes_GET_SIZE(earlier) + len(forgotten) * sizeof(uint64_t))
+        have_room(&keep.tries, PyBytes_GET_SIZE(self.tries))
+        have_room(&keep.died, PyBytes_GET_SIZE(self.died))
+        have_room(&keep.gone, len(still_gone) * sizeof(uint64_t))
+        slot = self._settle()
         self._say(reason)
         refuse_holds(core, slot, keep.reason)
-        revived = frozenset(numbers_of(self.late))
-        added = numbers_of(self.added)
         keep.waits_since = core.now
-        put_in_front(&keep.forgotten, self.forgotten)
+        put_in_front(&keep.forgotten, earlier)
         put_in_front(&keep.tries, self.tries)
         put_in_front(&keep.died, self.died)
+        for number in still_gone:
+            note(&keep.gone, number)
         for number in added:
             job = find_job(core, number)
             if job != NULL and job.kept == KEPT:
                 refuse_job(core, job)
-            note(&keep.forgotten, number)       # whether it was committed after all nobody knows
-        for number in revived:
+        for number in late:
             job = find_job(core, number)
             if job != NULL and job.kept == KEPT_LATE + slot:
                 refuse_job(core, job)
-        # who was to run again stays dead
-        put_in_front(&keep.gone, b"".join([
-            self.gone[at : at + 8]
-            for at in range(0, len(self.gone), 8)
-            if int.from_bytes(self.gone[at : at + 8], "little") not in revived
-        ]))
+        for number in forgotten:
+            note(&keep.forgotten, number)
         self._let_go()
 
     cdef void _let_go(self):
@@ -343,6 +359,11 @@ cdef list numbers_of(bytes records):
         numbers.append(record.number)
         at += record.size
     return numbers
+
+
+cdef tuple numbers_in(bytes numbers):
+    """The numbers in a run of them, 64 bits each."""
+    return _unpack(f"<{len(numbers) // sizeof(uint64_t)}Q", numbers)
 
 
 def workload_of(bytes record not None):

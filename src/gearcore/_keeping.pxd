@@ -72,6 +72,15 @@ cdef inline void note(Buffer *buffer, uint64_t number) noexcept nogil:
         memcpy(at, &number, sizeof(number))
 
 
+cdef inline void unforget(Keep *keep, uint64_t number) noexcept nogil:
+    """A job is to be kept after all, of which a batch that failed left it open whether it was."""
+    cdef uint64_t *numbers = <uint64_t *>keep.forgotten.data
+    cdef size_t at
+    for at in range(keep.forgotten.size // sizeof(uint64_t)):
+        if numbers[at] == number:
+            numbers[at] = 0             # the number of no job
+
+
 cdef inline void let_wait(Core *core) noexcept nogil:
     """Something is noted that need not be stored at once: see `keep_deadline`."""
     if core.keep.forgotten.size == 0 and core.keep.tries.size == 0:

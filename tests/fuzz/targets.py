@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
+from kept import Disk, KeptWorld
 from world import Peer, World
 
 from fuzz import accelerated
@@ -48,7 +50,53 @@ def parse(pieces: list[bytes], text: bool) -> list[object]:
 def broker(choices: random.Random) -> None:
     """Peers come, send anything, and go; the books balance, and nothing that was queued is lost."""
     inputs = Inputs(choices)
-    rules = {
+    world = World(**rules(inputs))
+    settle(world, converse(inputs, world, lambda: None))
+
+
+def kept(choices: random.Random) -> None:
+    """The same with a store, some of whose commits fail: it has the jobs that the broker has."""
+    inputs = Inputs(choices)
+    world = KeptWorld(inputs.random.choice([(), (b"f",), True]), **rules(inputs))
+    disk = Disk(world)
+    failing = inputs.random.choice([0, 0, 0.1, 0.5])
+    revived: set[bytes] = set()
+    """Of these a failed commit leaves it open whether they are jobs or dead letters."""
+
+    def agree() -> None:
+        disk.write_all()
+        jobs = {job.handle for job in world.broker.jobs if job.background}
+        assert disk.handles() - revived == jobs - revived
+        assert jobs <= disk.handles() | {letter.handle for letter in disk.store.dead()}
+
+    def write() -> None:
+        if disk.busy and inputs.random.random() < 0.5:
+            disk.settle()
+        elif not disk.busy and world.keeper.gathered and inputs.random.random() < 0.7:
+            fails = inputs.random.random() < failing
+            disk.take(committed=not fails or inputs.random.random() < 0.5, refused=fails)
+        if inputs.random.random() < 0.05:
+            for letter in disk.store.dead()[:1]:
+                world.keeper.revive(letter.record)
+                revived.add(letter.handle)
+
+    peers = converse(inputs, world, write)
+    agree()
+    again = world.reborn(disk.records())
+    jobs = {job.handle: (job.function, job.unique) for job in again.broker.jobs}
+    for job in world.broker.jobs:
+        assert not job.background or job.handle in revived or jobs[job.handle] == (job.function, job.unique)
+    settle(again, [])
+    for peer in peers:
+        peer.leave()
+    agree()
+    settle(world, [])
+    agree()
+
+
+def rules(inputs: Inputs) -> dict[str, object]:
+    """What a broker may be told to do."""
+    return {
         "max_packet_size": LIMIT,
         "job_retries": inputs.random.choice([-1, -1, 1, 3]),
         "worker_wakeup": inputs.random.choice([-1, -1, 0, 1]),
@@ -56,7 +104,10 @@ def broker(choices: random.Random) -> None:
         "max_memory": inputs.random.choice([1 << 40, 1 << 40, 60_000, 120_000]),
         "max_output": inputs.random.choice([1 << 30, 20_000, 60_000]),
     }
-    world = World(**rules)
+
+
+def converse(inputs: Inputs, world: World, between: Callable[[], None]) -> list[Peer]:
+    """Have peers send anything, with a call in between; return those that are left."""
     peers = [world.peer() for _ in range(4)]
     harm = inputs.random.choice([0, 0, 0.05, 0.5])
     for _ in range(inputs.random.randrange(1, 60)):
@@ -71,8 +122,9 @@ def broker(choices: random.Random) -> None:
                 peers[number].raw(piece)
         if inputs.random.random() < 0.5:
             world.collect()
+        between()
         balance(world)
-    settle(world, peers)
+    return peers
 
 
 def balance(world: World) -> None:
@@ -127,4 +179,10 @@ def every_type(choices: random.Random) -> None:
         balance(world)
 
 
-TARGETS = {"codec": codec, **accelerated.TARGETS, "broker": broker, "types": every_type}
+TARGETS = {
+    "codec": codec,
+    **accelerated.TARGETS,
+    "broker": broker,
+    "kept": kept,
+    "types": every_type,
+}
