@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
 from struct import unpack
 
 import pytest
@@ -11,6 +13,7 @@ from world import Peer, handle
 
 from gearcore._keeper import workload_of
 from gearcore.protocol import PacketType as P
+from gearcore.server.loop import HAS_DIRECT_SOCKETS, DirectSockets
 
 CREATED = P.JOB_CREATED
 
@@ -426,3 +429,36 @@ def test_a_job_that_was_refused_may_be_kept_later(world):
     batch = world.take()
     assert read(batch["late"]) == [(1, 0)]
     assert 1 not in unpack(f"<{len(batch['forgotten']) // 8}Q", batch["forgotten"])
+
+
+@pytest.fixture
+def lingering(world) -> Iterator[KeptWorld]:
+    """A world whose driver can wait for less than a millisecond."""
+    if not HAS_DIRECT_SOCKETS:
+        pytest.skip("needs epoll")
+    near, far = socket.socketpair()
+    with near, far:
+        sockets = DirectSockets(world.broker)
+        sockets.heed(near.fileno())
+        yield world
+
+
+def test_jobs_wait_for_those_that_clients_will_send_once_they_hear_of_the_last(lingering):
+    world, client = lingering, lingering.peer()
+    for first, followed in ((1, True), (4, False)):
+        submit(client)
+        assert world.keeper.due  # nobody else waits
+        world.take()
+        submit(client)
+        world.pass_time(0.004)
+        world.keeper.batch_stored()
+        assert client.received() == [(CREATED, handle(first))]
+        assert world.broker.deadline == pytest.approx(world.now + 0.002)
+        assert not world.keeper.due
+        if followed:
+            submit(client)
+        else:
+            world.pass_time(0.0021)
+        assert world.keeper.due
+        world.store()
+        client.received()

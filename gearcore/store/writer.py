@@ -154,7 +154,7 @@ class StoreWriter:
             except MemoryError:
                 log.error("there is no memory to take back a batch that failed: it is tried again")
                 self._wait()
-        self.advance()  # before anything is written: the next commit begins meanwhile
+        self.advance()  # before anything is written: if there is enough, the next commit begins meanwhile
         self.on_change()
         if self._stopping is not None and self._flying is None and self._timer is None:
             self._stopping.set_result(None)

@@ -207,6 +207,8 @@ cdef inline void keep_job(Core *core, Job *job, bint late, double unix_time) noe
     job.kept = <uint8_t>(KEPT_LATE + keep.slot if late else KEPT)
     if late:
         unforget(keep, job.by_number.hash)
+    else:
+        keep.jobs += 1
     put_record(core, &keep.late if late else &keep.added, job, job_workload(job), unix_time)
 
 

@@ -61,6 +61,23 @@ cdef extern from "<sys/epoll.h>" nogil:
         EPOLLIN
         EPOLLOUT
 
+cdef extern from *:
+    """
+    #include <sys/syscall.h>
+    #include <time.h>
+    #include <unistd.h>
+    #ifndef SYS_epoll_pwait2
+    #define SYS_epoll_pwait2 441 /* the same on all machines */
+    #endif
+    /* epoll_wait for less than a second, to the nanosecond; Linux has it since 5.11. */
+    static int gearcore_wait_briefly(int epoll, struct epoll_event *events, int size, double seconds)
+    {
+        struct timespec time = {0, (long)(seconds * 1e9)};
+        return (int)syscall(SYS_epoll_pwait2, epoll, events, size, &time, NULL, 0);
+    }
+    """
+    int wait_briefly "gearcore_wait_briefly" (int epoll, epoll_event *events, int size, double seconds) nogil
+
 cdef extern from "<netinet/in.h>" nogil:
     enum:
         IPPROTO_TCP
@@ -143,6 +160,7 @@ cdef class DirectSockets:
     cdef Peer **peers                   # by descriptor; NULL where there is none
     cdef int limit                      # how many descriptors `peers` has room for
     cdef int heeded                     # descriptor for which `serve` returns, or -1
+    cdef bint waits_briefly             # for less than a millisecond, if that is asked for
     cdef public bint draining
     cdef Ring gone                      # peers whose socket is closed or broken, by Peer.of_gone
     cdef Peer *current                  # whose input was handled last
@@ -175,6 +193,10 @@ cdef class DirectSockets:
         if epoll_set(self.epoll, EPOLL_CTL_ADD, fd, EPOLLIN) < 0:
             raise OSError(errno, "cannot wait for a socket: epoll_ctl failed")
         self.heeded = fd
+        cdef epoll_event event
+        self.waits_briefly = wait_briefly(self.epoll, &event, 1, 0) >= 0
+        if self.core.keep != NULL:
+            self.core.keep.may_linger = self.waits_briefly
 
     def add(self, Connection connection not None, int fd):
         """Read and write a peer's socket from now on, until `remove`; it stays the caller's to close."""
@@ -303,6 +325,8 @@ cdef class DirectSockets:
                 state = PyEval_SaveThread()
                 ready = epoll_wait(self.epoll, events, EVENTS, milliseconds(seconds))
                 PyEval_RestoreThread(state)
+            elif seconds < 0.001 and self.waits_briefly:
+                ready = wait_briefly(self.epoll, events, EVENTS, seconds)
             else:
                 ready = epoll_wait(self.epoll, events, EVENTS, milliseconds(seconds))
         if ready >= 0:

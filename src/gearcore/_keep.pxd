@@ -17,8 +17,10 @@ from gearcore._ring cimport Ring, ring_init
 cdef extern from *:
     """
     #define GEARCORE_FORGETTING 0.005
+    #define GEARCORE_LINGERING 0.005
     """
     const double FORGETTING "GEARCORE_FORGETTING"   # seconds that what is to be forgotten may wait
+    const double LONGEST_LINGERING "GEARCORE_LINGERING"
 
 cdef enum:
     SLOTS = 2
@@ -49,6 +51,12 @@ cdef struct Keep:
     PyObject *keeps_failed      # set of the functions whose failed jobs become dead letters, or True for all
     Ring holds[SLOTS]           # peers that wait for the acknowledgement of a batch, by Peer.of_holds
     double waits_since          # the time when the first of what need not be stored at once was noted
+    size_t jobs                 # records in `added`
+    size_t jobs_out             # those in the batch that is out
+    size_t expected             # jobs with which the next batch is not to wait for more
+    double taken_at             # the time when the last batch was taken
+    double lingers_until        # the time until which the next waits for more jobs
+    bint may_linger             # the driver can wait for less than a millisecond
     char[256] reason            # why it fails
 
 
@@ -67,9 +75,23 @@ cdef inline double keep_deadline(const Keep *keep) noexcept nogil:
     """
     if keep.out or keep.down or not has_gathered(keep):
         return INFINITY
-    if keep.added.size or keep.late.size or keep.died.size or keep.gone.size:
+    if keep.late.size or keep.died.size or keep.gone.size:
         return 0
+    if keep.added.size:
+        return keep.lingers_until if keep.jobs < keep.expected else 0
     return keep.waits_since + FORGETTING
+
+
+cdef inline void linger(Keep *keep, double now) noexcept nogil:
+    """A batch was stored, and jobs gathered meanwhile: let them wait for those that will follow it.
+
+    Clients that wait for acknowledgements would otherwise come in two halves, each with a commit of its own. It
+    takes no longer than half a commit, and ends once there are as many jobs as these clients had waiting.
+    """
+    keep.lingers_until = 0
+    if keep.may_linger and keep.jobs and keep.jobs_out:
+        keep.lingers_until = now + min((now - keep.taken_at) / 2, LONGEST_LINGERING)
+        keep.expected = keep.jobs + keep.jobs_out
 
 
 cdef inline Keep *keep_create() except NULL:

@@ -18,7 +18,7 @@ from gearcore._functions cimport get_function
 from gearcore._heap cimport heap_reserve
 from gearcore._holds cimport refuse_holds, release_holds
 from gearcore._jobs cimport Submission, create_job, find_job, parse_handle
-from gearcore._keep cimport KEPT, KEPT_LATE, NOT_KEPT, SLOTS, Keep, has_gathered, keep_create, keep_deadline
+from gearcore._keep cimport KEPT, KEPT_LATE, NOT_KEPT, SLOTS, Keep, has_gathered, keep_create, keep_deadline, linger
 from gearcore._keeping cimport have_room, note
 from gearcore._memory cimport discharge
 from gearcore._output cimport unsent
@@ -228,6 +228,9 @@ cdef class Keeper:
         keep.taken = core.last_number
         keep.charged_out = keep.charged
         keep.charged = 0
+        keep.jobs_out = keep.jobs
+        keep.jobs = 0
+        keep.taken_at = core.now
         letters = letters_in(core, self.died)
         return self.added, self.late, self.forgotten, self.tries, letters, self.gone, self.last_number
 
@@ -247,6 +250,7 @@ cdef class Keeper:
         cdef Core *core = &self.broker.core
         cdef int slot = self._settle()
         cdef Job *job
+        linger(core.keep, core.now)
         for number in numbers_of(self.late):
             job = find_job(core, number)
             if job != NULL and job.kept == KEPT_LATE + slot:
