@@ -74,6 +74,8 @@ class Console(ExitStack):
         process = self.enter_context(running(*words, patience=10 * PATIENCE))
         self.started.append(process)
         line = process.stderr.readline()
+        if " jobs from sqlite:" in line:
+            line = process.stderr.readline()
         assert "listening" in line or "connected" in line, line
         if "connected" in line:
             with AdminClient(f"127.0.0.1:{self._port}") as admin:

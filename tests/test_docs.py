@@ -23,6 +23,10 @@ EXEMPT = {
         "python -m benchmarks",
     ): "measurements, which want a quiet machine; test_bench*.py run them in small",
     ("docs/performance.md", ""): "measurements, likewise",
+    (
+        "docs/durable-queues.md",
+        "gearcore store import",
+    ): "with databases of the reader's; test_import.py runs it",
 }
 """The blocks that no test runs, by their page and how they begin, and why. What is empty stands for any."""
 
