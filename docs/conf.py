@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from pathlib import Path
 
@@ -11,11 +10,6 @@ from sphinx.application import Sphinx
 from gearcore import __version__
 
 sys.path.insert(0, str(Path(__file__).parent))  # manual.py
-
-# A pattern in a table of contents may stand for pages that are still to come.
-logging.getLogger("sphinx.sphinx.directives.other").addFilter(
-    lambda record: "didn't match any documents" not in str(record.msg)
-)
 
 project = "gearcore"
 author = "The gearcore developers"
