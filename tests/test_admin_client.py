@@ -167,6 +167,8 @@ def test_shutdown(graceful):
 class TestConnection:
     def test_it_is_kept(self, admin):
         first = admin.workers()
+        while len(first) > 1:  # the test's look at whether the server listens is still being closed
+            first = admin.workers()
         assert admin.workers() == first
 
     def test_a_server_that_is_not_there(self):
