@@ -136,12 +136,12 @@ def _stop_signals(engine: Engine) -> Iterator[None]:
     for number, _ in before:
         try:
             loop.add_signal_handler(number, handle)
-        except NotImplementedError:  # on Windows
+        except NotImplementedError:  # Windows' event loops take no signals
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(handle))
     try:
         yield
     finally:
         for number, handler in before:
-            with contextlib.suppress(NotImplementedError):
+            with contextlib.suppress(NotImplementedError):  # nor have they any to remove
                 loop.remove_signal_handler(number)
             signal.signal(number, handler)

@@ -113,8 +113,7 @@ class TlsAcceptor:
         asked = self._loop.create_future()
         try:
             self._loop.add_reader(sock, self._ask, sock, asked)
-        except NotImplementedError:
-            # Windows' event loop cannot watch a socket: there they begin at once, and nobody waits for turns.
+        except NotImplementedError:  # Windows' event loop cannot watch a socket: there nobody waits for turns
             return
         try:
             async with asyncio.timeout(self._timeout):

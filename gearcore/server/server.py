@@ -385,8 +385,7 @@ class Server:
         self._loop = loop = asyncio.get_running_loop()
         # Before it says that it listens: who reads that may send a signal at once.
         for number in (signal.SIGTERM, signal.SIGINT):
-            # Windows' event loop takes no signals; there SIGINT is a KeyboardInterrupt, which ends `run`.
-            with suppress(NotImplementedError):
+            with suppress(NotImplementedError):  # Windows: SIGINT is a KeyboardInterrupt, which ends `run`
                 loop.add_signal_handler(number, self.request_stop)
         if hasattr(signal, "SIGUSR1"):
             loop.add_signal_handler(signal.SIGUSR1, self.request_stop, True)

@@ -34,6 +34,7 @@ class AdminRequest:
 
     def __init__(self, *arguments: Any) -> None:
         if type(self) is AdminRequest:
+            # gear's own answer, for programs that try it
             raise NotImplementedError("AdminRequest must be subclassed")
         self.wait_event = threading.Event()
         self.arguments = arguments

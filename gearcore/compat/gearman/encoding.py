@@ -10,7 +10,8 @@ __all__ = ["DataEncoder", "NoopEncoder", "name_from_wire", "to_wire"]
 class DataEncoder:
     """Makes the data of jobs something that can be sent, and back. To be inherited; both are class methods.
 
-    ``encode`` returns bytes, or text, which is sent as UTF-8; ``decode`` is given bytes.
+    ``encode`` returns bytes, or text, which is sent as UTF-8; ``decode`` is given bytes. As in the
+    original, an encoder may be for one way only: the one that it lacks raises NotImplementedError.
     """
 
     @classmethod
