@@ -44,6 +44,15 @@ def test_workers(server, admin):
     assert type(row["tasks"]) is tuple
 
 
+def test_its_connection_is_like_those_of_others(admin):
+    connection = admin.establish_connection(admin.connection_list[0])
+    assert connection.connected
+    assert admin.poll_connections_until_stopped([connection], lambda any_activity: True, timeout=0.01)
+    assert admin.get_version().startswith("OK ")
+    admin.shutdown()
+    assert not connection.connected
+
+
 def test_what_is_one_line(admin):
     assert admin.get_version().startswith("OK ")
     word, pid = admin.get_pid().split()

@@ -221,19 +221,18 @@ class GearmanConnectionManager:
         """A handle, a task or a unique id as the program gets it."""
         return name_from_wire(raw, self.text)
 
-    # What client and worker have of their own.
+    # Client and worker have a session for each connection. In the admin client, whose commands go over
+    # connections of their own, a connection is only there.
 
     def _make_handler(self, connection: GearmanConnection) -> Any:
         """A session for a new connection."""
-        raise NotImplementedError
+        return object()
 
     def _take(self, connection: GearmanConnection, data: Any) -> None:
         """Take bytes from a server."""
-        raise NotImplementedError
 
     def _flush(self, connection: GearmanConnection) -> None:
         """Send what there is to send."""
-        raise NotImplementedError
 
     def _drop(self, connection: GearmanConnection) -> None:
         """Close a connection, and forget its session."""
