@@ -1,10 +1,6 @@
 """What the hooks of all libraries share, for them to cimport."""
 
 from cpython.long cimport PyLong_AsLongAndOverflow, PyLong_CheckExact
-from libc.stdint cimport uint32_t
-from libc.string cimport memcpy
-
-from gearcore._wire cimport Args
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
@@ -62,21 +58,3 @@ cdef inline bint point_at_text(object text, const char **start, size_t *size) ex
         return False
     size[0] = <size_t>length
     return True
-
-
-cdef inline size_t body_size(const Args *args, Py_ssize_t count) noexcept nogil:
-    cdef size_t size = 0
-    cdef Py_ssize_t i
-    for i in range(count):
-        size += args.size[i] + (i > 0)
-    return size
-
-
-cdef inline void write_body(char *at, const Args *args, Py_ssize_t count) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(count):
-        if i > 0:
-            at[0] = 0
-            at += 1
-        memcpy(at, args.start[i], args.size[i])
-        at += args.size[i]

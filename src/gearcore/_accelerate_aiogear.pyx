@@ -15,18 +15,18 @@ from gearcore._accelerate cimport (
     PyUnicode_GET_LENGTH,
     Remainder,
     Rest,
-    body_size,
     point_at_text,
     small_int,
-    write_body,
 )
 from gearcore._wire cimport (
     HEADER_SIZE,
     MAX_ARGUMENTS,
     PT_LIMIT,
     Args,
+    body_size,
     read_u32,
     split_arguments,
+    write_body,
     write_header,
 )
 

@@ -11,10 +11,8 @@ from gearcore._accelerate cimport (
     Counter,
     PyUnicode_CheckExact,
     PyUnicode_GET_LENGTH,
-    body_size,
     point_at_text,
     small_int,
-    write_body,
 )
 from gearcore._wire cimport (
     HEADER_SIZE,
@@ -23,8 +21,10 @@ from gearcore._wire cimport (
     REQUEST_MAGIC,
     RESPONSE_MAGIC,
     Args,
+    body_size,
     read_u32,
     split_arguments,
+    write_body,
     write_header,
 )
 

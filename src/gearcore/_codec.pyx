@@ -16,7 +16,16 @@ from libc.stdint cimport uint32_t
 from libc.string cimport memchr, memcmp, memcpy, memmove
 
 cimport gearcore._wire as _wire
-from gearcore._wire cimport HEADER_SIZE, PT_LIMIT, Args, read_u32, split_arguments, write_header
+from gearcore._wire cimport (
+    HEADER_SIZE,
+    PT_LIMIT,
+    Args,
+    body_size,
+    read_u32,
+    split_arguments,
+    write_body,
+    write_header,
+)
 
 from gearcore.errors import (
     BadMagic as _BadMagic,
@@ -254,12 +263,9 @@ cdef int get_view(int type, Py_ssize_t index, object arg, Py_buffer *view) excep
 
 cdef bytes join(uint32_t magic, int type, const Args *args):
     cdef int count = argument_count[type]
-    cdef size_t size = 0
+    cdef size_t size = body_size(args, count)
     cdef bytes packet
     cdef char *at
-    cdef int i
-    for i in range(count):
-        size += args.size[i] + (i > 0)
     if size > <size_t>0xFFFFFFFF:
         raise ValueError(
             f"{type_name(type)}: a body of {size} bytes is over the 4294967295 that a header can announce"
@@ -267,13 +273,7 @@ cdef bytes join(uint32_t magic, int type, const Args *args):
     packet = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(HEADER_SIZE + size))
     at = PyBytes_AS_STRING(packet)
     write_header(at, magic, <uint32_t>type, <uint32_t>size)
-    at += HEADER_SIZE
-    for i in range(count):
-        if i > 0:
-            at[0] = 0
-            at += 1
-        memcpy(at, args.start[i], args.size[i])
-        at += args.size[i]
+    write_body(at + HEADER_SIZE, args, count)
     return packet
 
 

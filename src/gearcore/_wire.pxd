@@ -5,7 +5,7 @@ the bytes that it was given.
 """
 
 from libc.stdint cimport uint32_t
-from libc.string cimport memchr
+from libc.string cimport memchr, memcpy
 
 
 cdef enum:
@@ -110,3 +110,22 @@ cdef inline int split_arguments(const char *body, size_t size, int count, Args *
     args.start[found] = body
     args.size[found] = <size_t>(end - body)
     return found + 1
+
+
+# A body of these arguments, with a NUL between one and the next: how large it is, and the body itself.
+cdef inline size_t body_size(const Args *args, Py_ssize_t count) noexcept nogil:
+    cdef size_t size = 0
+    cdef Py_ssize_t i
+    for i in range(count):
+        size += args.size[i] + (i > 0)
+    return size
+
+
+cdef inline void write_body(char *at, const Args *args, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(count):
+        if i > 0:
+            at[0] = 0
+            at += 1
+        memcpy(at, args.start[i], args.size[i])
+        at += args.size[i]
