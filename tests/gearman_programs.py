@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from authority import Authority
 from fake_server import PATIENCE
 
 from gearcore.compat import gearman
 
-__all__ = ["Stoppable", "TASKS", "clients_of", "working"]
+__all__ = ["Stoppable", "TASKS", "clients_of", "tls_entry", "working"]
 
 
 class Stoppable(gearman.GearmanWorker):
@@ -80,3 +82,10 @@ def clients_of(*servers: object, cls: type[gearman.GearmanClient] = gearman.Gear
         yield client
     finally:
         client.shutdown()
+
+
+def tls_entry(authority: Authority, directory: Path, port: int) -> dict[str, Any]:
+    """What a ``host_list`` has for a server that wants a certificate, which is put into the directory."""
+    certificate, key = (str(path) for path in authority.issue(directory, "peer", "peer"))
+    ca_certs = str(authority.ca_file)
+    return {"host": "127.0.0.1", "port": port, "keyfile": key, "certfile": certificate, "ca_certs": ca_certs}

@@ -68,10 +68,15 @@ def run_adapter(adapter: list[str], mode: str, server: Server) -> dict[str, floa
     return figures
 
 
-@pytest.mark.parametrize("mode", ["submit", "submit_many"])
+@pytest.mark.parametrize(
+    ("adapter", "mode"),
+    [
+        *((name, "submit") for name in ("libgearman", *OURS, *COMPAT)),
+        *((name, "submit_many") for name in ("libgearman", *OURS, "gearman_family.py")),
+    ],
+    indirect=["adapter"],
+)
 def test_a_client_submits_what_it_counts(adapter, mode):
-    if mode == "submit_many" and adapter[-1].endswith("gear_threads.py"):
-        pytest.skip("gear has nothing that pipelines")
     with Server(port=0) as server:
         assert run_adapter(adapter, mode, server)["ops"] == MOST
         with Caller(server) as admin:
@@ -89,11 +94,15 @@ def test_a_client_has_a_result_for_each_job(adapter, programs):
         assert not len(server.broker)
 
 
-def test_a_library_says_what_it_cannot_do(programs):
-    with Server(port=0) as server:
-        words = ["prefetch", "127.0.0.1", str(server.port), "bench0", "100", "1", "1", "0", "1"]
-        done = subprocess.run([programs[1], *words], capture_output=True, text=True, timeout=PATIENCE)
-    assert (done.returncode, done.stderr) == (3, "there is no prefetch here\n")
+@pytest.mark.parametrize(
+    ("adapter", "mode"),
+    [("libgearman", "prefetch"), ("gear_threads.py", "submit_many")],
+    indirect=["adapter"],
+)
+def test_a_library_says_what_it_cannot_do(adapter, mode):
+    words = [mode, "127.0.0.1", "1", "bench0", "100", "1", "1", "0", "1"]
+    done = subprocess.run([*adapter, *words], capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stderr) == (3, f"there is no {mode} here\n")
 
 
 @pytest.mark.parametrize(

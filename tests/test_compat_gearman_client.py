@@ -7,7 +7,7 @@ import time
 
 import pytest
 from fake_server import FakeServer, free_port
-from gearman_programs import Stoppable, clients_of, working
+from gearman_programs import Stoppable, clients_of, tls_entry, working
 
 from gearcore import Server
 from gearcore.compat import gearman
@@ -295,20 +295,13 @@ class TestServers:
             assert len(two.broker)
 
     def test_tls(self, authority, tmp_path):
-        certificate, key = (str(path) for path in authority.issue(tmp_path, "client", "client"))
         with Server(port=0, tls=authority.files()) as server:
-            entry = {
-                "host": "127.0.0.1",
-                "port": server.port,
-                "keyfile": key,
-                "certfile": certificate,
-                "ca_certs": str(authority.ca_file),
-            }
+            entry = tls_entry(authority, tmp_path, server.port)
             client = gearman.GearmanClient([entry])
             client.add_ssl_connection(**entry)
             assert client.submit_job("queued", "x" * 300_000, background=True).complete
             client.shutdown()
-            client = gearman.GearmanClient([{**entry, "ca_certs": key}])
+            client = gearman.GearmanClient([{**entry, "ca_certs": entry["keyfile"]}])
             with pytest.raises(GearmanError, match="certificate"):
                 client.submit_job("queued", "", background=True)
 

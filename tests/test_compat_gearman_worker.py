@@ -6,7 +6,7 @@ import time
 
 import pytest
 from fake_server import PATIENCE, FakeServer, free_port
-from gearman_programs import Stoppable, clients_of, working
+from gearman_programs import Stoppable, clients_of, tls_entry, working
 
 from gearcore import AdminClient, Client, JobException, Server
 from gearcore.compat import gearman
@@ -307,15 +307,8 @@ class TestServers:
                 try_it(names[0])
 
     def test_tls(self, authority, tmp_path):
-        certificate, key = (str(path) for path in authority.issue(tmp_path, "worker", "worker"))
         with Server(port=0, tls=authority.files()) as server:
-            entry = {
-                "host": "127.0.0.1",
-                "port": server.port,
-                "keyfile": key,
-                "certfile": certificate,
-                "ca_certs": str(authority.ca_file),
-            }
+            entry = tls_entry(authority, tmp_path, server.port)
             client = gearman.GearmanClient([entry])
             with working(Stoppable([entry])):
                 large = "x" * 1_000_000

@@ -6,7 +6,6 @@ import resource
 import socket
 import subprocess
 from contextlib import suppress
-from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
@@ -26,12 +25,6 @@ from served import grab, run_and_vanish, serving, submit, version_over_tls, work
 from gearcore._codec import pack_request
 from gearcore.cli import gearcored
 from gearcore.protocol import PacketType as P
-
-AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do that")
-
-
-DOCS = Path(__file__).parents[1] / "docs"
-SERVER_PAGE = DOCS / "server.md"
 
 
 class TestJobs:

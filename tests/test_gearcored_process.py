@@ -31,8 +31,6 @@ from served import serving, submit, version_over_tls
 from gearcore.cli import gearcored, process
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do that")
-
-
 DOCS = Path(__file__).parents[1] / "docs"
 SERVER_PAGE = DOCS / "server.md"
 
