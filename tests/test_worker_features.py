@@ -104,11 +104,16 @@ def test_encodings(server, make, running):
     def wrong(job):
         return {1, 2}
 
+    worker.register("nothing", lambda job: None)
+    worker.register("no text", lambda job: None, encoding="text")
+
     with running(worker), Client(server.address, encoding="json", timeout=PATIENCE) as client:
         job = client.submit("add", [1, 2])
         assert job.result(PATIENCE) == 3
         assert job.data == [["adding", 1, 2]]
         assert client.submit("upper", "größe", encoding="text").result(PATIENCE) == "GRÖSSE"
+        assert client.submit("nothing", None).result(PATIENCE) is None
+        assert client.submit("no text", "", encoding="text").result(PATIENCE) == ""
         error = client.submit("wrong", 1).exception(PATIENCE)
         assert error.data.startswith(b"EncodingError: result cannot be encoded as json")
         error = client.submit("add", b"{", encoding="bytes").exception(PATIENCE)

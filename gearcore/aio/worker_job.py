@@ -19,7 +19,7 @@ from gearcore.worker.endings import GIVEN_BACK, Completed, Outcome
 from gearcore.worker.functions import Function, Hooks
 from gearcore.worker.job import BaseJob, Failure
 from gearcore.worker.job import WorkerJob as ThreadJob
-from gearcore.worker.running import RUN_ERRORS, checked, failed, limit, name, raised
+from gearcore.worker.running import RUN_ERRORS, checked, failed, limit, name, packed, raised
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -164,9 +164,7 @@ class Runner:
         else:
             call = _in_thread(function.call, job)
         value = await call if function.timeout is None else await limit(call, function.timeout)
-        if value is None:
-            return b""
-        return checked(function.encoding.pack(value, "result"))
+        return packed(function, value)
 
 
 @types.coroutine

@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from gearcore.encoding import BYTES, TEXT
 from gearcore.errors import TimedOut
 from gearcore.session.arguments import check_payload
 from gearcore.worker.endings import GIVEN_BACK, Completed, Failed, Outcome, Raised, describe
@@ -20,7 +21,7 @@ from gearcore.worker.job import BaseJob, Failure, WorkerJob
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["RUN_ERRORS", "Runner", "checked", "failed", "limit", "name", "raised", "timed_out"]
+__all__ = ["RUN_ERRORS", "Runner", "checked", "failed", "limit", "name", "packed", "raised", "timed_out"]
 
 log = logging.getLogger("gearcore.worker")
 
@@ -129,9 +130,7 @@ class Runner:
             value = self._reduce(job, function, self._value)
         else:
             value = self._value(job, function)
-        if value is None:
-            return b""
-        return checked(function.encoding.pack(value, "result"))
+        return packed(function, value)
 
     def _value(self, job: WorkerJob, function: Function) -> Any:
         if function.is_async:
@@ -159,6 +158,13 @@ async def limit(call: Awaitable[Any], seconds: float) -> Any:
 def timed_out(seconds: float) -> TimedOut:
     """What a job fails with whose function takes too long."""
     return TimedOut(f"its function took longer than {seconds:g} s")
+
+
+def packed(function: Function, value: Any) -> Buffer:
+    """What a function returned as it is sent. Bytes and text have no None: it is an empty result there."""
+    if value is None and (function.encoding is BYTES or function.encoding is TEXT):
+        return b""
+    return checked(function.encoding.pack(value, "result"))
 
 
 def checked(result: Any) -> Buffer:
