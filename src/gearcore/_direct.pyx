@@ -72,7 +72,7 @@ cdef extern from *:
     /* epoll_wait for less than a second, to the nanosecond; Linux has it since 5.11. */
     static int gearcore_wait_briefly(int epoll, struct epoll_event *events, int size, double seconds)
     {
-        struct timespec time = {0, (long)(seconds * 1e9)};
+        struct { long long seconds, nanoseconds; } time = {0, (long long)(seconds * 1e9)}; /* on 32 bits too */
         return (int)syscall(SYS_epoll_pwait2, epoll, events, size, &time, NULL, 0);
     }
     """
