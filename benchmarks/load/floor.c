@@ -4,9 +4,10 @@
  *     floor PORT [WAKE]
  *
  * One epoll loop, reads of up to 256 KiB, one write for each touched connection and turn of the loop, jobs in
- * an array that only grows, one FIFO for each function. It has no checks and no priorities; every worker may
- * be given a job of every function that some worker offers; a job is joined only by those submitted right
- * behind it with the same unique id. WAKE is how many sleeping workers a job wakes, 0 (the default) for all.
+ * an array that only grows, a FIFO for each function and priority. (The order decides how many connections a
+ * turn touches, and so how many writes it needs.) It has no checks; every worker may be given a job of every
+ * function that some worker offers; a job is joined only by those submitted right behind it with the same
+ * unique id. WAKE is how many sleeping workers a job wakes, 0 (the default) for all.
  */
 #define _GNU_SOURCE
 #include <netinet/in.h>
@@ -21,6 +22,8 @@
 #include "wire.h"
 
 enum { BACKLOG = 4096, MAX_FUNCTION = 64, MAX_HANDLE = 32 };
+
+enum priority { HIGH, NORMAL, LOW, PRIORITIES };
 
 static const char prefix[] = "H:floor:";
 
@@ -38,14 +41,20 @@ struct job {
   struct connection *client;
 };
 
+struct fifo {
+  uint32_t *jobs;
+  size_t first, last, room;
+};
+
 struct function {
   char name[MAX_FUNCTION];
   size_t name_size;
-  uint32_t *queue;
-  size_t first, last, room;
+  struct fifo queues[PRIORITIES];
+  size_t waiting;
+  uint32_t newest;
   long offers;
   bool ready;
-  struct connection **joined; /* clients of the last job, after the first */
+  struct connection **joined; /* clients of the newest job, after the first */
   size_t joined_count, joined_room;
 };
 
@@ -113,8 +122,28 @@ static struct function *function_named(const char *name, size_t size) {
   return f;
 }
 
+static void enqueue(struct function *f, enum priority priority, uint32_t number) {
+  struct fifo *queue = &f->queues[priority];
+  if (queue->last == queue->room) {
+    queue->room = queue->room * 2 + 64;
+    queue->jobs = reallocate(queue->jobs, queue->room * sizeof *queue->jobs);
+  }
+  queue->jobs[queue->last++] = number;
+  f->newest = number;
+  f->joined_count = 0;
+  f->waiting++;
+}
+
+/* The next job of a function that has one. */
+static uint32_t dequeue(struct function *f) {
+  struct fifo *queue = f->queues;
+  while (queue->first == queue->last) queue++;
+  f->waiting--;
+  return queue->jobs[queue->first++];
+}
+
 static void make_ready(struct function *f) {
-  if (f->ready || !f->offers || f->first == f->last) return;
+  if (f->ready || !f->offers || !f->waiting) return;
   f->ready = true;
   list_add(&ready, f);
 }
@@ -123,7 +152,7 @@ static void make_ready(struct function *f) {
 static struct function *next_ready(void) {
   while (ready.count) {
     struct function *f = ready.items[ready.count - 1];
-    if (f->first < f->last) return f;
+    if (f->waiting) return f;
     f->ready = false;
     ready.count--;
   }
@@ -162,10 +191,11 @@ static struct job *job_with_handle(const char *handle) {
   return &jobs[strtoul(handle + sizeof prefix - 1, NULL, 10) - 1];
 }
 
-static bool joins_last_job(struct function *f, const char *unique, size_t unique_size) {
-  if (unique_size == 1 || f->last == 0) return false;
-  const struct job *last = &jobs[f->queue[f->last - 1]];
-  return last->data && last->unique_size == unique_size && !memcmp(last->data, unique, unique_size);
+static bool joins_newest_job(struct function *f, const char *unique, size_t unique_size) {
+  if (unique_size == 1 || !job_count) return false;
+  const struct job *newest = &jobs[f->newest];
+  return newest->function == f && newest->data && newest->unique_size == unique_size &&
+         !memcmp(newest->data, unique, unique_size);
 }
 
 static void join(struct function *f, struct connection *client) {
@@ -176,16 +206,17 @@ static void join(struct function *f, struct connection *client) {
   f->joined[f->joined_count++] = client;
 }
 
-static void on_submit(struct connection *c, bool in_background, const char *body, size_t size) {
+static void on_submit(struct connection *c, bool in_background, enum priority priority, const char *body,
+                      size_t size) {
   size_t name_size = strlen(body);
   struct function *f = function_named(body, name_size);
   const char *unique = body + name_size + 1;
   size_t unique_size = strlen(unique) + 1;
   char handle[MAX_HANDLE];
 
-  if (joins_last_job(f, unique, unique_size)) {
+  if (joins_newest_job(f, unique, unique_size)) {
     if (!in_background) join(f, c);
-    send_packet(c, JOB_CREATED, handle, write_handle(handle, f->queue[f->last - 1]), NULL, 0);
+    send_packet(c, JOB_CREATED, handle, write_handle(handle, f->newest), NULL, 0);
     return;
   }
   if (job_count == job_room) {
@@ -199,12 +230,7 @@ static void on_submit(struct connection *c, bool in_background, const char *body
   memcpy(job->data, unique, job->size);
   job->function = f;
   job->client = in_background ? NULL : c;
-  if (f->last == f->room) {
-    f->room = f->room * 2 + 64;
-    f->queue = reallocate(f->queue, f->room * sizeof *f->queue);
-  }
-  f->queue[f->last++] = (uint32_t)job_count;
-  f->joined_count = 0;
+  enqueue(f, priority, (uint32_t)job_count);
   make_ready(f);
   send_packet(c, JOB_CREATED, handle, write_handle(handle, job_count++), NULL, 0);
   if (f->offers) wake();
@@ -218,7 +244,7 @@ static void on_grab(struct connection *c) {
     send_packet(c, NO_JOB, NULL, 0, NULL, 0);
     return;
   }
-  uint32_t number = f->queue[f->first++];
+  uint32_t number = dequeue(f);
   struct job *job = &jobs[number];
   size_t size = write_handle(start, number);
   start[size++] = 0;
@@ -232,7 +258,7 @@ static void on_complete(const char *body, size_t size) {
   struct job *job = job_with_handle(body);
   struct function *f = job->function;
   if (job->client) send_packet(job->client, WORK_COMPLETE, body, size, NULL, 0);
-  if (job == &jobs[f->queue[f->last - 1]])
+  if (job == &jobs[f->newest])
     for (size_t i = 0; i < f->joined_count; i++)
       send_packet(f->joined[i], WORK_COMPLETE, body, size, NULL, 0);
   free(job->data);
@@ -242,12 +268,12 @@ static void on_complete(const char *body, size_t size) {
 static void on_packet(struct connection *c, uint32_t type, const char *body, size_t size) {
   switch (type) {
   case ECHO_REQ: send_packet(c, ECHO_RES, body, size, NULL, 0); break;
-  case SUBMIT_JOB:
-  case SUBMIT_JOB_HIGH:
-  case SUBMIT_JOB_LOW: on_submit(c, false, body, size); break;
-  case SUBMIT_JOB_BG:
-  case SUBMIT_JOB_HIGH_BG:
-  case SUBMIT_JOB_LOW_BG: on_submit(c, true, body, size); break;
+  case SUBMIT_JOB: on_submit(c, false, NORMAL, body, size); break;
+  case SUBMIT_JOB_HIGH: on_submit(c, false, HIGH, body, size); break;
+  case SUBMIT_JOB_LOW: on_submit(c, false, LOW, body, size); break;
+  case SUBMIT_JOB_BG: on_submit(c, true, NORMAL, body, size); break;
+  case SUBMIT_JOB_HIGH_BG: on_submit(c, true, HIGH, body, size); break;
+  case SUBMIT_JOB_LOW_BG: on_submit(c, true, LOW, body, size); break;
   case GRAB_JOB: on_grab(c); break;
   case WORK_COMPLETE: on_complete(body, size); break;
   case PRE_SLEEP:
