@@ -96,6 +96,7 @@ cdef extern from "<sys/socket.h>" nogil:
         iovec *msg_iov
         size_t msg_iovlen
     ssize_t sendmsg(int fd, const msghdr *message, int flags)
+    ssize_t recvmsg(int fd, msghdr *message, int flags)
     ssize_t recv(int fd, void *data, size_t size, int flags)
     ssize_t send(int fd, const void *data, size_t size, int flags)
     int setsockopt(int fd, int level, int option, const void *value, unsigned int size)
@@ -350,9 +351,12 @@ cdef class DirectSockets:
         while total < READS_SIZE:
             room = room_for_rest(core, peer, &place)
             if room:
-                size = recv(peer.descriptor, place, room, MSG_DONTWAIT)
+                size = self._receive_rest(peer, place, room)
                 if size > 0:
-                    took(core, peer, size)
+                    took(core, peer, min(<size_t>size, room))
+                    if <size_t>size > room:
+                        receive(core, peer, self.buffer, size - room)
+                room += SMALL_READ_SIZE
             else:
                 room = SMALL_READ_SIZE if peer.sends_large else READ_SIZE
                 size = recv(peer.descriptor, self.buffer, room, MSG_DONTWAIT)
@@ -372,6 +376,19 @@ cdef class DirectSockets:
         if is_unfinished(peer):
             self._acknowledge(peer)
         return 0
+
+    cdef ssize_t _receive_rest(self, Peer *peer, char *place, size_t room) noexcept nogil:
+        """Read the rest of a large packet into its place, and what comes behind it into the buffer."""
+        cdef iovec[2] parts
+        cdef msghdr message
+        parts[0].iov_base = place
+        parts[0].iov_len = room
+        parts[1].iov_base = self.buffer
+        parts[1].iov_len = SMALL_READ_SIZE
+        memset(&message, 0, sizeof(message))
+        message.msg_iov = parts
+        message.msg_iovlen = 2
+        return recvmsg(peer.descriptor, &message, MSG_DONTWAIT)
 
     cdef void _end(self, Peer *peer) noexcept nogil:
         """It sends no more, but may still read what there is for it."""
