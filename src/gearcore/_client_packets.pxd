@@ -13,6 +13,7 @@ from gearcore._jobs cimport (
     find_by_unique,
     find_job,
     find_twin,
+    hash_asked,
     job_size,
     job_workload,
     parse_handle,
@@ -34,6 +35,7 @@ from gearcore._replies cimport (
 )
 from gearcore._ring cimport Ring
 from gearcore._state cimport MAX_REDUCER_SIZE, MAX_UNIQUE_SIZE, RUNNING, Core, Function, Job, Peer
+from gearcore._table cimport table_expect
 from gearcore._transitions cimport delay, enqueue
 from gearcore._wire cimport (
     PT_ECHO_RES,
@@ -167,8 +169,10 @@ cdef inline int submit(Core *core, Peer *peer, const Submission *asked) except -
         job_size(asked.unique_size, asked.reducer_size, asked.workload_size) + size_of_copy(asked),
     ):
         return 0
+    cdef uint64_t hash = hash_asked(core, asked)
+    table_expect(&core.uniques, hash)
     function = get_function(core, asked.function, asked.function_size)
-    twin = find_twin(core, function, asked)
+    twin = find_twin(core, function, asked, hash)
     if twin == NULL and function.most[asked.priority] and count_jobs(function) >= function.most[asked.priority]:
         return refuse(core, peer, b"QUEUE_ERROR", b"Job queue is full")
     cdef bint to_be_kept = core.keep != NULL and asked.background and (twin == NULL or twin.kept == NOT_KEPT)
@@ -181,7 +185,7 @@ cdef inline int submit(Core *core, Peer *peer, const Submission *asked) except -
             have_room(&core.keep.late, record_size(function.name_size, twin))
     if twin == NULL and delayed:
         heap_reserve(&core.delayed)
-    job = twin if twin != NULL else create_job(core, function, asked)
+    job = twin if twin != NULL else create_job(core, function, asked, hash)
     if asked.background:
         job.background = True
     elif not watch_job(core, job, peer):

@@ -83,8 +83,17 @@ cdef inline bint coalesces_on(Job *job, const char *bytes, size_t size) noexcept
     return same_bytes(job.content, job.unique_size, bytes, size)
 
 
-cdef inline Job *find_twin(Core *core, Function *function, const Submission *asked) noexcept nogil:
-    """The unfinished job that a submission joins, if any.
+cdef inline uint64_t hash_asked(Core *core, const Submission *asked) noexcept nogil:
+    """The hash of what the job of a submission is found by: its unique, or its workload if that is "-"."""
+    if is_workload_unique(asked.unique, asked.unique_size):
+        return siphash(&core.key, asked.workload, asked.workload_size)
+    return siphash(&core.key, asked.unique, asked.unique_size) if asked.unique_size else 0
+
+
+cdef inline Job *find_twin(
+    Core *core, Function *function, const Submission *asked, uint64_t hash
+) noexcept nogil:
+    """The unfinished job that a submission joins, if any. ``hash`` is that of `hash_asked`.
 
     A plain unique joins a job with that unique. "-" joins a job with the same workload, if that was submitted
     with "-" too or has its workload for its unique. An empty unique, or an empty workload with "-", joins
@@ -97,7 +106,7 @@ cdef inline Job *find_twin(Core *core, Function *function, const Submission *ask
     cdef Job *job
     if size == 0:
         return NULL
-    link = table_first(&core.uniques, siphash(&core.key, sought, size))
+    link = table_first(&core.uniques, hash)
     while link != NULL:
         job = job_of_unique(link)
         if (
@@ -144,8 +153,10 @@ cdef inline int keep_apart(Core *core, const Submission *asked, Apart *apart) ex
     return 0
 
 
-cdef inline Job *create_job(Core *core, Function *function, const Submission *asked) except NULL nogil:
-    """A job of its own for a submission: numbered and to be found, in no queue yet."""
+cdef inline Job *create_job(
+    Core *core, Function *function, const Submission *asked, uint64_t hash
+) except NULL nogil:
+    """A job of its own for a submission: numbered and to be found, in no queue yet. ``hash`` is `hash_asked`'s."""
     cdef size_t size = job_size(asked.unique_size, asked.reducer_size, asked.workload_size)
     cdef Apart apart
     if asked.workload_size >= LARGE:
@@ -183,10 +194,7 @@ cdef inline Job *create_job(Core *core, Function *function, const Submission *as
     core.last_number += 1
     table_add(&core.jobs, &job.by_number, core.last_number)
     if job.coalesces:
-        if job.unique_is_workload:
-            table_add(&core.uniques, &job.by_unique, siphash(&core.key, asked.workload, asked.workload_size))
-        else:
-            table_add(&core.uniques, &job.by_unique, siphash(&core.key, asked.unique, asked.unique_size))
+        table_add(&core.uniques, &job.by_unique, hash)
     return job
 
 

@@ -17,7 +17,7 @@ from gearcore._client_packets cimport keep_job
 from gearcore._functions cimport get_function
 from gearcore._heap cimport heap_reserve
 from gearcore._holds cimport refuse_holds, release_holds
-from gearcore._jobs cimport Submission, create_job, find_job, parse_handle
+from gearcore._jobs cimport Submission, create_job, find_job, hash_asked, parse_handle
 from gearcore._keep cimport KEPT, KEPT_LATE, NOT_KEPT, SLOTS, Keep, has_gathered, keep_create, keep_deadline, linger
 from gearcore._keeping cimport have_room, note
 from gearcore._memory cimport discharge
@@ -108,7 +108,7 @@ cdef int restore(Core *core, const Record *record, const char *texts, bint anew)
     heap_reserve(&core.delayed)
     core.last_number = record.number - 1            # of which `create_job` makes the job's own
     try:
-        job = create_job(core, function, &asked)
+        job = create_job(core, function, &asked, hash_asked(core, &asked))
     finally:
         core.last_number = max(last_number, record.number)
     if anew:

@@ -8,6 +8,16 @@ as any, and keeps neighbours together in memory.
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free, realloc
 
+cdef extern from *:
+    """
+    #if defined(__GNUC__)
+    #define gearcore_prefetch(place) __builtin_prefetch(place)
+    #else
+    #define gearcore_prefetch(place) ((void)(place))
+    #endif
+    """
+    void prefetch "gearcore_prefetch"(const void *place) noexcept nogil
+
 cdef enum:
     SMALLEST_TABLE = 64
 
@@ -74,6 +84,16 @@ cdef inline void table_split(Table *table) noexcept nogil:
             table.buckets[added] = link
         else:
             source = &link.next
+    table_look_ahead(table)
+
+
+cdef inline void table_look_ahead(Table *table) noexcept nogil:
+    """Have the members of the buckets that are split next brought into the cache: each would be waited for."""
+    cdef size_t next = table.size & (table.mask >> 1)
+    cdef Link *link = table.buckets[next]
+    if link != NULL:
+        prefetch(link.next)
+    prefetch(table.buckets[next + 1])
 
 
 cdef inline void table_merge(Table *table) noexcept nogil:
@@ -103,6 +123,11 @@ cdef inline void table_add(Table *table, Link *link, uint64_t hash) noexcept nog
     link.next = bucket[0]
     bucket[0] = link
     table.count += 1
+
+
+cdef inline void table_expect(Table *table, uint64_t hash) noexcept nogil:
+    """Have what `table_first` will look at brought into the cache."""
+    prefetch(table_bucket(table, hash))
 
 
 cdef inline Link *table_first(Table *table, uint64_t hash) noexcept nogil:
