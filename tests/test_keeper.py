@@ -462,3 +462,27 @@ def test_jobs_wait_for_those_that_clients_will_send_once_they_hear_of_the_last(l
         assert world.keeper.due
         world.store()
         client.received()
+
+
+def test_jobs_of_the_first_client_to_hear_of_a_commit_wait_for_those_of_the_others(lingering):
+    world, clients = lingering, (lingering.peer(), lingering.peer())
+    for client in clients:
+        submit(client)
+    world.take()
+    world.pass_time(0.004)
+    world.keeper.batch_stored()
+    submit(clients[0])
+    assert not world.keeper.due
+    assert world.broker.deadline == pytest.approx(world.now + 0.002)
+    submit(clients[1])
+    assert world.keeper.due
+
+
+def test_one_client_with_one_job_at_a_time_waits_for_nobody(lingering):
+    world, client = lingering, lingering.peer()
+    for _ in range(3):
+        submit(client)
+        assert world.keeper.due
+        world.take()
+        world.pass_time(0.004)
+        world.keeper.batch_stored()

@@ -83,13 +83,14 @@ cdef inline double keep_deadline(const Keep *keep) noexcept nogil:
 
 
 cdef inline void linger(Keep *keep, double now) noexcept nogil:
-    """A batch was stored, and jobs gathered meanwhile: let them wait for those that will follow it.
+    """A batch was stored: let the jobs that gather wait for those that will follow it.
 
-    Clients that wait for acknowledgements would otherwise come in two halves, each with a commit of its own. It
-    takes no longer than half a commit, and ends once there are as many jobs as these clients had waiting.
+    Clients that wait for acknowledgements would otherwise come in two parts, each with a commit of its own: a
+    small one, with what the first of them sent, and a large one. It takes no longer than half a commit, and ends
+    once there are as many jobs as these clients had waiting, which for one of them with one job is at once.
     """
     keep.lingers_until = 0
-    if keep.may_linger and keep.jobs and keep.jobs_out:
+    if keep.may_linger and keep.jobs_out:
         keep.lingers_until = now + min((now - keep.taken_at) / 2, LONGEST_LINGERING)
         keep.expected = keep.jobs + keep.jobs_out
 
