@@ -11,11 +11,14 @@ from kept import KeptWorld
 from records import numbers, read, record
 from world import Peer, handle
 
+from gearcore._codec import pack_request
 from gearcore._keeper import workload_of
 from gearcore.protocol import PacketType as P
 from gearcore.server.loop import HAS_DIRECT_SOCKETS, DirectSockets
 
 CREATED = P.JOB_CREATED
+
+PATIENCE = 20.0
 
 
 @pytest.fixture
@@ -462,6 +465,47 @@ def test_jobs_wait_for_those_that_clients_will_send_once_they_hear_of_the_last(l
         assert world.keeper.due
         world.store()
         client.received()
+
+
+def test_direct_sockets_acknowledge_as_soon_as_the_thread_of_the_store_says_so(world):
+    if not HAS_DIRECT_SOCKETS:
+        pytest.skip("needs epoll")
+    near, far = socket.socketpair()
+    wakes, waking = socket.socketpair()
+    with near, far, wakes, waking:
+        far.setblocking(False)
+        sockets = DirectSockets(world.broker)
+        sockets.heed(wakes.fileno())
+        connection = world.broker.connect("peer", near.fileno())
+        sockets.add(connection, near.fileno())
+        far.sendall(pack_request(P.SUBMIT_JOB_BG, b"f", b"", b"w"))
+        sockets.serve(PATIENCE)
+        world.take()
+        waking.send(b"1")  # as an event loop is woken
+        sockets.serve(PATIENCE)
+        with pytest.raises(BlockingIOError):
+            far.recv(100)
+        world.keeper.batch_committed()
+        sockets.serve(PATIENCE)
+        assert far.recv(100).endswith(handle(1))
+        world.keeper.batch_stored()
+        sockets.write_all()
+        with pytest.raises(BlockingIOError):  # there is no second one
+            far.recv(100)
+        sockets.remove(connection)
+
+
+def test_what_another_thread_said_of_a_batch_says_nothing_of_the_next(world):
+    client = world.peer()
+    submit(client)
+    world.take()
+    world.keeper.batch_committed()
+    world.keeper.batch_stored()
+    assert client.received() == [(CREATED, handle(1))]
+    submit(client)
+    world.take()
+    world.pass_time(0)
+    assert client.received() == []
 
 
 def test_jobs_of_the_first_client_to_hear_of_a_commit_wait_for_those_of_the_others(lingering):

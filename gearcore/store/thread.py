@@ -29,8 +29,13 @@ class StoreThread:
         self._thread = threading.Thread(target=self._run, name="gearcore-store", daemon=True)
         self._thread.start()
 
-    def commit(self, batch: Batch, then: Callable[[Exception | None], None]) -> None:
-        """Commit a batch, then call ``then`` in the event loop with what went wrong, if anything did."""
+    def commit(
+        self, batch: Batch, committed: Callable[[], None], then: Callable[[Exception | None], None]
+    ) -> None:
+        """Commit a batch, and call ``committed`` in this thread once it is.
+
+        In either case ``then`` is called in the event loop, with what went wrong, if anything did.
+        """
 
         def attempt() -> None:
             try:
@@ -38,6 +43,7 @@ class StoreThread:
             except Exception as error:
                 self._loop.call_soon_threadsafe(then, error)
             else:
+                committed()
                 self._loop.call_soon_threadsafe(then, None)
 
         self._tasks.put(attempt)

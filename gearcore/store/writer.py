@@ -26,7 +26,7 @@ Letter = tuple[int, bytes, bytes, bytes, int, bytes, float, bytes]
 
 
 class Keeper(Protocol):
-    """What the writer needs of a broker. All of it is called in the event loop's thread."""
+    """What the writer needs of a broker. All but `batch_committed` is called in the event loop's thread."""
 
     @property
     def gathered(self) -> bool:
@@ -38,6 +38,12 @@ class Keeper(Protocol):
 
     def take_batch(self) -> tuple[bytes, bytes, bytes, bytes, list[Letter], bytes, int]:
         """Give what gathered: the fields of a `Batch` without its number. One batch is out at a time."""
+
+    def batch_committed(self) -> None:
+        """The batch that is out was committed: its jobs may be acknowledged before `batch_stored` says so.
+
+        It is called in the store's thread, while the event loop's may be in the broker.
+        """
 
     def batch_stored(self) -> None:
         """The batch that is out was committed: its jobs are acknowledged."""
@@ -135,7 +141,7 @@ class StoreWriter:
 
     def _send(self, batch: Batch) -> None:
         assert self._thread is not None
-        self._thread.commit(batch, self._landed)
+        self._thread.commit(batch, self._keeper.batch_committed, self._landed)
 
     def _landed(self, error: Exception | None) -> None:
         batch, self._flying = self._flying, None

@@ -25,6 +25,7 @@ cimport cython
 
 from gearcore._broker cimport Broker, Connection, next_deadline, receive, room_for_rest, took
 from gearcore._peers cimport is_unfinished, peer_of_touched
+from gearcore._holds cimport release_committed
 from gearcore._keep cimport keep_deadline
 from gearcore._output cimport (
     clear_output,
@@ -307,6 +308,8 @@ cdef class DirectSockets:
                     self._unblock(self.peers[events[at].data.fd])
                 if events[at].events & ~<uint32_t>EPOLLOUT:
                     self._read(self.peers[events[at].data.fd])
+            if called and core.keep != NULL:
+                release_committed(core)         # before the event loop hears of it, and does the rest
             self._write_all()
             if called or core.answered or now >= due or (self.draining and not core.jobs.count):
                 return 0

@@ -9,7 +9,7 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy, strlen
 
 from gearcore._buffer cimport Buffer, buffer_append, buffer_clear, buffer_extend, buffer_free
-from gearcore._keep cimport SLOTS
+from gearcore._keep cimport SLOTS, is_raised
 from gearcore._output cimport reference_at
 from gearcore._replies cimport overflow, put, put_argument, touch
 from gearcore._ring cimport Ring, ring_is_empty, ring_push_back, ring_remove
@@ -44,6 +44,13 @@ cdef inline void release_holds(Core *core, int slot) noexcept nogil:
         ring_remove(&peer.of_holds[slot])
         buffer_clear(&peer.held[slot])
         touch(core, peer)
+
+
+cdef inline void release_committed(Core *core) noexcept nogil:
+    """Let go of what waits for the batch that is out, if the store's thread says that it is committed."""
+    if is_raised(&core.keep.committed):
+        core.keep.committed = False
+        release_holds(core, SLOTS - 1 - core.keep.slot)
 
 
 cdef inline void refuse_holds(Core *core, int slot, const char *text) noexcept nogil:

@@ -18,9 +18,19 @@ cdef extern from *:
     """
     #define GEARCORE_FORGETTING 0.005
     #define GEARCORE_LINGERING 0.005
+    #if defined(_MSC_VER)
+    #define gearcore_raise(flag) ((void)(*(volatile int *)(flag) = 1))
+    #define gearcore_is_raised(flag) (*(volatile int *)(flag))
+    #else
+    #define gearcore_raise(flag) __atomic_store_n(flag, 1, __ATOMIC_RELEASE)
+    #define gearcore_is_raised(flag) __atomic_load_n(flag, __ATOMIC_ACQUIRE)
+    #endif
     """
     const double FORGETTING "GEARCORE_FORGETTING"   # seconds that what is to be forgotten may wait
     const double LONGEST_LINGERING "GEARCORE_LINGERING"
+    # A flag that one thread raises and another looks at, with no lock of the interpreter's in between.
+    void raise_flag "gearcore_raise" (int *flag) noexcept nogil
+    bint is_raised "gearcore_is_raised" (const int *flag) noexcept nogil
 
 cdef enum:
     SLOTS = 2
@@ -45,6 +55,7 @@ cdef struct Keep:
     size_t charged_out          # those of the batch that is out
     int slot                    # of the batch that gathers
     bint out                    # there is a batch out
+    int committed               # flag of the store's thread: the batch that is out is committed
     bint down                   # the store fails, and background jobs are refused
     uint64_t taken              # the last number that there was when the last batch was taken
     uint64_t settled            # the same for the last batch of which is known what became of it

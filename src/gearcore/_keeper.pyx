@@ -18,7 +18,7 @@ from gearcore._functions cimport get_function
 from gearcore._heap cimport heap_reserve
 from gearcore._holds cimport refuse_holds, release_holds
 from gearcore._jobs cimport Submission, create_job, find_job, hash_asked, parse_handle
-from gearcore._keep cimport KEPT, KEPT_LATE, NOT_KEPT, SLOTS, Keep, has_gathered, keep_create, keep_deadline, linger
+from gearcore._keep cimport KEPT, KEPT_LATE, NOT_KEPT, SLOTS, Keep, has_gathered, keep_create, keep_deadline, linger, raise_flag
 from gearcore._keeping cimport have_room, note
 from gearcore._memory cimport discharge
 from gearcore._output cimport unsent
@@ -245,11 +245,19 @@ cdef class Keeper:
         core.keep.charged_out = 0
         return SLOTS - 1 - core.keep.slot
 
+    def batch_committed(self):
+        """The batch that is out was committed. This is for another thread to call; `batch_stored` is to follow.
+
+        A driver that looks for it acknowledges the jobs at once, without a turn of the event loop.
+        """
+        raise_flag(&self.broker.core.keep.committed)
+
     def batch_stored(self):
         """The batch that is out was committed: acknowledge its jobs."""
         cdef Core *core = &self.broker.core
         cdef int slot = self._settle()
         cdef Job *job
+        core.keep.committed = False
         linger(core.keep, core.now)
         for number in numbers_of(self.late):
             job = find_job(core, number)
