@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from commands import PATIENCE, assert_one_line, listening, run, running
-from records import numbers, record, records
+from records import numbers, read, record, records
 
 from gearcore import Client, Worker
 from gearcore.admin import AdminClient
@@ -195,6 +195,7 @@ def test_a_disk_that_is_full(tmp_path):
     try:
         with serving(tmp_path / "queue") as served:
             first = served.submit(b"w" * 1000)
+            assert (tmp_path / "queue-wal").stat().st_size < 100_000  # it takes no room that is scarce
             ballast = tmp_path / "ballast"
             fill(ballast)
             with pytest.raises(ServerError, match=r"QUEUE_ERROR.*the disk is full"):
@@ -294,6 +295,26 @@ def test_jobs_are_refused_while_the_file_is_away(tmp_path):
         last = served.submit_when_it_works()
     with serving(tmp_path / "queue") as served:
         assert served.jobs() == [first, last]
+
+
+def test_the_log_is_written_over_where_it_is(tmp_path):
+    store = SqliteStore(tmp_path / "queue")
+    store.open("H:t")
+    assert list(store.claim()) == [b""]
+    log = tmp_path / "queue-wal"
+    length = log.stat().st_size
+    for number in range(1, 201):
+        store.commit(Batch(number, added=record(number, b"w" * 50_000)))
+        while store.tidy():
+            pass
+        assert log.stat().st_size == length
+    for name in ("queue", "queue-wal"):  # as after a crash
+        shutil.copy(tmp_path / name, tmp_path / name.replace("queue", "copy"))
+    store.close()
+    copy = SqliteStore(tmp_path / "copy")
+    assert copy.open("H:t").commits == 200
+    assert [number for part in copy.claim() for number, _ in read(part)] == list(range(1, 201))
+    copy.close()
 
 
 class Interrupted(SqliteStore):

@@ -11,7 +11,7 @@ from gearcore._ledger import without
 from gearcore.errors import BatchRefused, StoreError, StoreFailed
 from gearcore.store.interface import Batch, DeadLetter, Opened
 from gearcore.store.records import numbers_in
-from gearcore.store.sqlite_file import CHECKPOINT_SIZE, PAGE_SIZE, connect, describe, inode
+from gearcore.store.sqlite_file import CHECKPOINT_SIZE, PAGE_SIZE, connect, describe, inode, lengthen_log
 from gearcore.store.sqlite_jobs import LOT_SIZE, SqliteJobs, others
 
 __all__ = ["SqliteStore"]
@@ -44,6 +44,7 @@ class SqliteStore:
         except (sqlite3.Error, StoreError) as error:
             self.close()
             raise StoreError(f"{self}: {describe(error)}") from error
+        lengthen_log(self.path)
         jobs = self._jobs
         self._commits = self._confirmed = jobs.commits
         return Opened(jobs.commits, jobs.last_number, jobs.prefix, len(jobs))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import suppress
 
 from gearcore.errors import StoreError
 
-__all__ = ["CHECKPOINT_SIZE", "DAMAGED", "PAGE_SIZE", "connect", "describe", "inode"]
+__all__ = ["CHECKPOINT_SIZE", "DAMAGED", "PAGE_SIZE", "connect", "describe", "inode", "lengthen_log"]
 
 APPLICATION = 0x67636F72
 """What marks a database as gearcore's: SQLite's ``application_id``."""
@@ -32,6 +33,9 @@ CREATE INDEX dead_by_function ON dead (function, number);
 
 CHECKPOINT_SIZE = 4 * 1024 * 1024
 """Bytes committed after which the file takes over what is in the log beside it, when there is time for it."""
+
+LOG_IN_PLACE = 6 * 1024 * 1024
+"""Bytes of that log that are there from the start: about what it takes until it is begun anew."""
 
 LARGEST_LOG = 64 * 1024 * 1024
 """The size of that log at which it is done whether there is time or not."""
@@ -93,6 +97,22 @@ def check_identity(database: sqlite3.Connection) -> None:
             )
     if tables or version:
         raise StoreError("it is a database of another program")
+
+
+def lengthen_log(path: str) -> None:
+    """Give the log beside an open file its usual length, in zeros, which SQLite takes for the end of it.
+
+    Making sure of what is written over takes half as long as of what makes a file longer. Where there is no
+    room for it the log stays as it is.
+    """
+    with suppress(OSError), open(f"{path}-wal", "r+b", buffering=0) as log:
+        size = log.seek(0, os.SEEK_END)
+        try:
+            while (missing := LOG_IN_PLACE - log.tell()) > 0:
+                log.write(bytes(missing))
+            os.fsync(log.fileno())
+        except OSError:
+            log.truncate(size)
 
 
 def describe(error: Exception) -> str:
