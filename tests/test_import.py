@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -193,3 +194,32 @@ def test_a_table_of_postgresql(tmp_path, postgresql):
         submit_some(address)
     url = f"postgresql://gearman@127.0.0.1:{postgresql}/postgres"
     assert sorted(read_jobs(url)) == sorted([*SOME, DELAYED])
+
+
+@pytest.fixture
+def mysql_port(tmp_path: Path) -> Iterator[int]:
+    """A MariaDB that lets everybody in, with a database of the name that gearmand's lives in."""
+    program = shutil.which("mariadbd", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        missing_peer("mariadbd is not installed: it is in Debian's package mariadb-server-core")
+    (tmp_path / "data" / "gearman").mkdir(parents=True)
+    port = free_port()
+    options = ["--skip-grant-tables", "--bind-address=127.0.0.1", f"--port={port}", f"--socket={tmp_path}/s"]
+    as_root = [] if os.geteuid() else ["--user=root"]
+    process = subprocess.Popen(
+        [program, "--no-defaults", *as_root, f"--datadir={tmp_path / 'data'}", *options],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while "ready for connections" not in (line := process.stderr.readline()):
+        assert line, "MariaDB does not start"
+    yield port
+    process.kill()
+    process.communicate()
+
+
+def test_a_table_of_mysql(tmp_path, mysql_port):
+    options = ("--mysql-host=127.0.0.1", f"--mysql-port={mysql_port}", "--mysql-user=u", "--mysql-db=gearman")
+    with gearmand(tmp_path, "-q", "MySQL", *options) as address:
+        submit_some(address)
+    assert sorted(read_jobs(f"mysql://u@127.0.0.1:{mysql_port}/gearman")) == sorted([*SOME, DELAYED])
