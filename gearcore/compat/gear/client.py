@@ -26,6 +26,9 @@ _SUBMIT: Final = {
     (PRECEDENCE_HIGH, True): constants.SUBMIT_JOB_HIGH_BG,
 }
 
+_STREAK: Final = 16
+"""Jobs one at a time after which a client takes it that the next is one too."""
+
 
 class Client(BaseClient):
     """A client of any number of servers, which take their turns.
@@ -37,6 +40,7 @@ class Client(BaseClient):
     def __init__(self, client_id: Any = "unknown") -> None:
         super().__init__(client_id)
         self.options: set[bytes] = set()
+        self._alone = 0
 
     def __repr__(self) -> str:
         return f"<gear.Client 0x{id(self):x}>"
@@ -84,18 +88,34 @@ class Client(BaseClient):
         """Submit a job to one server; returns why it was not taken, None if it was."""
         job.connection = connection
         job.handle = None
+        reads_on = not task.background and self._is_one_at_a_time()
+
+        def job_gone() -> bool:
+            return job.handle not in connection.related_jobs.foreground
+
         try:
             self._send(packet, connection, task)
         except OSError as error:
             job.connection = None
             return str(error)
-        if not self._pump.wait(lambda: task.ended, timeout):
+        if not self._pump.wait(lambda: task.ended, timeout, job_gone if reads_on else None):
             task.error = f"{connection!r} did not answer in {timeout} s"
             self._lost(connection, errors.TimeoutError(task.error))
         if task.accepted and not task.error:
+            if reads_on and not job.complete:
+                self._alone = 0
             return None
         job.connection = None
         return task.error or f"{connection!r} ended"
+
+    def _is_one_at_a_time(self) -> bool:
+        """Whether the program has waited for each of its last results before it submitted the next job.
+
+        Then the thread that submits reads the result too: to give that to the thread in the background costs
+        more. A job now and then is left to it, to see whether the program still waits.
+        """
+        self._alone = 0 if self._expects() else self._alone + 1
+        return self._alone > _STREAK and self._alone % _STREAK != 0
 
     def _send(self, packet: Packet, connection: Connection, task: Task) -> None:
         with connection.send_lock:

@@ -1,8 +1,8 @@
 """Who reads what the servers send: a thread that waits for something, or one in the background.
 
 gear's clients and workers hear of everything in a thread of their own. To hand each answer from that thread
-to the one that waits for it costs more than all else, so a thread that waits reads by itself. The one in the
-background reads while nobody waits.
+to the one that waits for it costs more than all else, so a thread that waits reads by itself, and may read on
+for a moment when more is due. The one in the background reads while nobody waits.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ __all__ = ["Pump"]
 
 _SOON: Final = 0.01
 """Seconds after a thread has read for which the background leaves it to the next, if nothing is due."""
+
+_MOMENT: Final = 0.001
+"""Seconds for which a thread reads on, at the most."""
 
 
 class Pump:
@@ -79,21 +82,23 @@ class Pump:
             elif self._leader is None:
                 self._background.notify()
 
-    def wait(self, done: Callable[[], bool], seconds: float | None) -> bool:
-        """Wait until ``done``, for so many seconds; returns whether it was."""
+    def wait(
+        self, done: Callable[[], bool], seconds: float | None, then: Callable[[], bool] | None = None
+    ) -> bool:
+        """Wait until ``done``, for so many seconds; returns whether it was.
+
+        When it was, go on for a moment until ``then``, if there is that, unless it is a handler that waits.
+        """
         deadline = Deadline(seconds)
-        me = threading.get_ident()
         with self._lock:
             self._waiters += 1
             try:
                 while not done():
                     if self._stopped or deadline.expired:
                         return False
-                    # What a handler waits for it reads itself: nobody else does meanwhile.
-                    if self._leader is None or self._leader == me:
-                        self._lead(deadline)
-                    else:
-                        self._follow(deadline)
+                    self._await(deadline)
+                if then is not None:
+                    self._read_on(then)
                 return True
             finally:
                 self._waiters -= 1
@@ -135,6 +140,19 @@ class Pump:
             self._leader = before
             if self._followers:
                 self._changed.notify_all()
+
+    def _read_on(self, then: Callable[[], bool]) -> None:
+        moment = Deadline(_MOMENT)
+        # A handler that did would be called by the next one that it waits for, and so on, ever deeper.
+        while self._leader != threading.get_ident() and not (then() or self._stopped or moment.expired):
+            self._await(moment)
+
+    def _await(self, deadline: Deadline) -> None:
+        # What a handler waits for it reads itself: nobody else does meanwhile.
+        if self._leader is None or self._leader == threading.get_ident():
+            self._lead(deadline)
+        else:
+            self._follow(deadline)
 
     def _follow(self, deadline: Deadline) -> None:
         self._followers += 1
