@@ -172,8 +172,12 @@ class GearmanClient(GearmanConnectionManager):
                 left.pop()
             return bool(left)
 
-        if left:
-            self.poll_connections_until_stopped(self.connection_list, go_on, timeout=poll_timeout)
+        if not left:
+            for request in job_requests:
+                request.timed_out = False
+            self._raise_refusals(job_requests)
+            return job_requests
+        self.poll_connections_until_stopped(self.connection_list, go_on, timeout=poll_timeout)
         lost = False
         for request in job_requests:
             request.timed_out = not request.complete
@@ -296,7 +300,7 @@ class GearmanClient(GearmanConnectionManager):
 
     def _refresh(self, connection: GearmanConnection) -> None:
         """Notice that a connection has ended while nobody looked, before anything is sent on it."""
-        if connection.handler is not None and (not connection.connected or connection.link.ready):
+        if connection.handler is not None and (connection._link is None or connection._link.ready):
             self._read_all(connection)
         if self._looked is not None:
             self._looked.add(connection)
@@ -316,14 +320,9 @@ class GearmanClient(GearmanConnectionManager):
         unique = job.get("unique")
         if not unique:
             size = self.random_unique_bytes
-            unique = f"{_random.getrandbits(8 * size):0{2 * size}x}"
+            unique = _random_bits(8 * size).to_bytes(size, "big").hex()
         made = self.job_class(None, None, job["task"], unique, job["data"])
-        return self.job_request_class(
-            made,
-            initial_priority=job.get("priority", PRIORITY_NONE),
-            background=background,
-            max_attempts=max_retries + 1,
-        )
+        return self.job_request_class(made, job.get("priority", PRIORITY_NONE), background, max_retries + 1)
 
     def _make_handler(self, connection: GearmanConnection) -> ClientSession:
         return ClientSession(str(connection.address))
@@ -342,10 +341,9 @@ class GearmanClient(GearmanConnectionManager):
             raise failure
 
     def _flush(self, connection: GearmanConnection) -> None:
-        link = connection.link
         for part in connection.handler.parts_to_send():
             connection.send(part)
-        if link.unsent:
+        if connection.writable():
             connection.send()
 
     def _lost(self, handler: Any) -> None:
@@ -361,5 +359,6 @@ _UNACCEPTED = (JOB_UNKNOWN, JOB_PENDING)
 
 # Not that of the random module, which a program may have seeded; os.urandom is a call of the system for each.
 _random = random.Random()
+_random_bits = _random.getrandbits
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_random.seed)

@@ -118,15 +118,17 @@ class GearmanConnection:
 
         With ``more`` the system may wait a moment for what is sent next.
         """
+        link = self._link or self.link
         try:
-            self.link.send(data, more)
+            link.send(data, more)
         except ConnectionLost as error:
             raise self.failure(error) from error
 
     def receive(self) -> Buffer:
         """What has come, or nothing. Raises `ConnectionError`."""
+        link = self._link or self.link
         try:
-            return self.link.receive()
+            return link.receive()
         except ConnectionLost as error:
             raise self.failure(error) from error
 

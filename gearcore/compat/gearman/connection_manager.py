@@ -131,10 +131,9 @@ class GearmanConnectionManager:
         if failed:
             return readable, set(), failed
         ready = self._watch.wait_seconds(_LONGEST_WAIT if timeout is None else timeout)
-        if ready:
-            for connection in self.connection_list:
-                if connection._link in ready:
-                    readable.add(connection)
+        for connection in self.connection_list if ready else ():
+            if connection._link in ready:
+                readable.add(connection)
         return readable, set(), failed
 
     def handle_connection_activity(
@@ -142,13 +141,18 @@ class GearmanConnectionManager:
     ) -> tuple[Connections, Connections, Connections]:
         """Deal with what `poll_connections_once` found. Returns the same, with those that failed since."""
         failed = ex_connections
-        for connections, handle in ((rd_connections, self.handle_read), (wr_connections, self.handle_write)):
-            for connection in connections:
-                try:
-                    handle(connection)
-                except ConnectionFailed as error:
-                    log.debug("%s", error)
-                    failed = failed | {connection}
+        for connection in rd_connections:
+            try:
+                self.handle_read(connection)
+            except ConnectionFailed as error:
+                log.debug("%s", error)
+                failed = failed | {connection}
+        for connection in wr_connections:
+            try:
+                self.handle_write(connection)
+            except ConnectionFailed as error:
+                log.debug("%s", error)
+                failed = failed | {connection}
         for connection in failed:
             self.handle_error(connection)
         return rd_connections, wr_connections, failed
