@@ -112,13 +112,23 @@ class GearmanConnectionManager:
         return current_connection
 
     def poll_connections_once(
-        self, submitted_connections: Iterable[GearmanConnection], timeout: float | None = None
+        self,
+        submitted_connections: Any,
+        connection_map: Mapping[int, GearmanConnection] | float | None = None,
+        timeout: float | None = None,
     ) -> tuple[Connections, Connections, Connections]:
         """Send what there is to send, and wait, for so many seconds, until something has happened.
+
+        Either ``(connections, timeout)``, or ``(poller, connection_map, timeout)`` as after 2.0.2: then they
+        are the values of ``connection_map``, and what the poller is does not matter.
 
         Returns the connections that have something to read, those that have room to write, and those that
         failed.
         """
+        if isinstance(connection_map, Mapping):
+            submitted_connections = connection_map.values()
+        elif connection_map is not None:
+            timeout = connection_map
         failed: Connections = set()
         for connection in submitted_connections:
             if connection.handler is not None:

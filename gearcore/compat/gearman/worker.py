@@ -7,7 +7,7 @@ import math
 import random
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Final
 
@@ -192,12 +192,15 @@ class GearmanWorker(JobUpdates):
         return True
 
     def poll_connections_once(
-        self, submitted_connections: Iterable[GearmanConnection], timeout: float | None = None
+        self,
+        submitted_connections: Any,
+        connection_map: Mapping[int, GearmanConnection] | float | None = None,
+        timeout: float | None = None,
     ) -> tuple[Connections, Connections, Connections]:
         now = time.monotonic()
         self._hold_no_more(now)
         self._grab(now)
-        return super().poll_connections_once(submitted_connections, timeout)
+        return super().poll_connections_once(submitted_connections, connection_map, timeout)
 
     def _call_hooks(self, any_activity: bool) -> bool:
         go_on = True
