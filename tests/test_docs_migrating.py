@@ -15,9 +15,12 @@ from gearcore.compat import gear
 PAGES = ["docs/migrating-from-gear.md", "docs/migrating-from-aiogear.md"]
 
 
+SERVERS = [block for block in blocks(PAGES[0], "python") if "gear.Server" in block]
+
+
 def pairs():
     for page in PAGES:
-        found = blocks(page, "python")
+        found = [block for block in blocks(page, "python") if block not in SERVERS]
         for number, (worker, client) in enumerate(zip(found[::2], found[1::2], strict=True), 1):
             yield pytest.param(worker, client, id=f"{page}-{number}")
 
@@ -37,6 +40,23 @@ def test_a_client_prints_what_its_comments_say(worker, client, capsys):
     assert expected
     for line in expected:
         assert line in printed
+
+
+@pytest.mark.usefixtures("no_hang")
+def test_the_server_withholds_what_it_is_told_to():
+    [block] = SERVERS
+    names = {}
+    exec(compile(block.replace("4731", "0"), "server", "exec"), names)
+    server, client = names["server"], gear.Client()
+    try:
+        client.addServer("127.0.0.1", server.port)
+        client.waitForServer()
+        client.submitJob(gear.Job("now", b""), background=True)
+        with pytest.raises(gear.GearmanError, match="PAUSED: not now"):
+            client.submitJob(gear.Job("later", b""), background=True)
+    finally:
+        client.shutdown()
+        server.shutdown()
 
 
 GEAR = [gear, gear.Client, gear.Worker, gear.TextWorker, gear.Connection, gear.Server]

@@ -25,24 +25,24 @@ _LONGEST_PAUSE: Final = 2.0
 
 
 class PacketHandlers:
-    """A method for each packet that may come, to be overridden: each logs that nobody expected the packet."""
+    """A method for each packet that may come, to be overridden: each leaves it to ``_unhandled``."""
 
     log: logging.Logger
 
     def handlePacket(self, packet: Packet) -> None:
         """Call the method for a packet, and report how long that took."""
         begun = time.perf_counter()
-        name = _HANDLERS.get(packet.ptype)
-        if name is None:
-            self.log.error("Received unknown packet: %s", packet)
-            return
-        getattr(self, name)(packet)
+        getattr(self, _HANDLERS.get(packet.ptype, "_defaultPacketHandler"))(packet)
         self.reportTimingStats(packet.ptype, time.perf_counter() - begun)
 
     def reportTimingStats(self, ptype: int, duration: float) -> None:
         """A packet was dealt with in so many seconds. Does nothing."""
 
     def _defaultPacketHandler(self, packet: Packet) -> Any:
+        return self._unhandled(packet)
+
+    def _unhandled(self, packet: Packet) -> Any:
+        """Deal with a packet that no method was made for: here it is logged."""
         self.log.error("Received unhandled packet: %s", packet)
 
     handleJobCreated = _defaultPacketHandler

@@ -8,45 +8,21 @@ import socket
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from gearcore.broker import Connection
 from gearcore.compat.gear import constants
 from gearcore.compat.gear.acl import ACL
-from gearcore.compat.gear.jobs import BinaryJob
-from gearcore.compat.gear.serving import GearServer, subject_of
+from gearcore.compat.gear.base import PacketHandlers
+from gearcore.compat.gear.handling import ServerConnection, ServerJob, jobs_of
+from gearcore.compat.gear.packet import Packet
+from gearcore.compat.gear.serving import GearServer
 from gearcore.protocol import Priority
 from gearcore.server import InheritedListener, Keepalive, TlsFiles
-from gearcore.server.identity import identify
 
 __all__ = ["Server", "ServerConnection", "ServerJob"]
 
 T = TypeVar("T")
 
 
-class ServerJob(BinaryJob):
-    """A job of the server, as it was when somebody asked for it."""
-
-    def __init__(self, handle: bytes, name: bytes, arguments: bytes, unique: bytes | None = None) -> None:
-        super().__init__(name, arguments, unique)
-        self.handle = handle
-
-
-class ServerConnection:
-    """A connection of the server, as it was when somebody asked for it."""
-
-    def __init__(self, connection: Connection) -> None:
-        peer = identify(connection.driver.transport)
-        self.host = peer.address
-        self.port = peer.port
-        self.client_id = connection.client_id
-        self.functions = set(connection.functions)
-        self.ssl_subject = subject_of(peer)
-
-    def __repr__(self) -> str:
-        shown = f"name: {self.client_id!r} host: {self.host} port: {self.port}"
-        return f"<gear.ServerConnection 0x{id(self):x} {shown}>"
-
-
-class Server:
+class Server(PacketHandlers):
     """A job server, which listens from the moment that it is made, in a thread.
 
     ``port`` 0 lets the system choose; ``host`` is an address or a host name, None for every address of the
@@ -57,6 +33,11 @@ class Server:
 
     With ``statsd_host``, and the package statsd, it sends to ``statsd_port`` how long each packet took and
     how many there were, and the number of jobs; the names begin with ``statsd_prefix``.
+
+    The methods that begin with ``handle`` are called with each packet of the server's peers, in the server's
+    thread, if a class that inherits this one has any of them: whoever overrides one calls it too, to have the
+    server deal with the packet, or does not, and the server never hears of it. What one raises is logged, and
+    the packet dropped. The packet's ``connection`` says who sent it, and can send that a packet.
 
     Raises an OSError when it cannot listen there.
     """
@@ -93,7 +74,7 @@ class Server:
         self.port: int = listening.getsockname()[1]
         self._server = GearServer(
             acl=acl,
-            report=None if self.statsd is None else self.reportTimingStats,
+            handle=self.handlePacket if self.statsd is not None or self._handles() else None,
             gauge=None if self.statsd is None else self._report_queue,
             host=[],
             listeners=[InheritedListener(listening.detach(), tls)],
@@ -116,6 +97,16 @@ class Server:
             )
             return None
         return statsd.StatsClient(host, port, prefix)
+
+    def _handles(self) -> bool:
+        """Whether a method for packets is not that of this class."""
+        mine = (name for name in dir(Server) if name.startswith("handle") or name == "reportTimingStats")
+        return any(getattr(type(self), name) is not getattr(Server, name) for name in mine)
+
+    def _unhandled(self, packet: Packet) -> None:
+        """Have gearcore's server deal with a packet."""
+        connection: Any = packet.connection
+        connection.pass_on(packet.toBinary())
 
     def reportTimingStats(self, ptype: int, duration: float) -> None:
         """A packet was dealt with in so many seconds: statsd is told."""
@@ -161,7 +152,7 @@ class Server:
     @property
     def jobs(self) -> dict[bytes, ServerJob]:
         """All jobs by their handles."""
-        return self._ask(lambda: {status.handle: self._job(status) for status in self._server.broker.jobs})
+        return self._ask(lambda: {job.handle: job for job in jobs_of(self._server.broker)})
 
     @property
     def total_jobs(self) -> int:
@@ -190,15 +181,7 @@ class Server:
         return self._ask(lambda: [ServerConnection(c) for c in self._server.broker.connections])
 
     def _queue(self, priority: Priority) -> list[ServerJob]:
-        return [
-            self._job(status)
-            for status in self._server.broker.jobs
-            if status.state == "queued" and status.priority == priority
-        ]
-
-    def _job(self, status: Any) -> ServerJob:
-        workload = self._server.broker.workload(status.handle)
-        return ServerJob(status.handle, status.function, workload or b"", status.unique or None)
+        return jobs_of(self._server.broker, lambda job: job.state == "queued" and job.priority == priority)
 
     def _ask(self, question: Callable[[], T]) -> T:
         """Ask in the thread that the server's state belongs to; once that has ended, anywhere."""

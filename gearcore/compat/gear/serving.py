@@ -1,30 +1,23 @@
-"""What gear's server has beside gearcore's own: its access list, its admin commands for that, and statsd."""
+"""What gear's server has beside gearcore's own: its access list, its admin commands for that, and methods."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 from gearcore.broker import Admin, Connection
 from gearcore.broker.admin import cancel, incomplete, unknown_command
-from gearcore.codec import Packet, Parser
 from gearcore.compat.gear.acl import ACL, ACLError
-from gearcore.errors import ProtocolError
+from gearcore.compat.gear.handling import HandledPeer, subject_of
+from gearcore.compat.gear.packet import Packet
 from gearcore.server import AccessList, Server
 from gearcore.server.access import Permissions
 from gearcore.server.identity import Identity, identify
-from gearcore.server.peer import Peer, PeerProtocol
+from gearcore.server.peer import Peer
 
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
-__all__ = ["GearServer", "subject_of"]
-
-log = logging.getLogger("gear.Server")
+__all__ = ["GearServer"]
 
 OK: Final = b"OK\n"
 DENIED: Final = b"ERR PERMISSION_DENIED\n"
@@ -32,13 +25,6 @@ UNKNOWN_VERB: Final = b"ERR UNKNOWN_ACL_VERB\n"
 
 GAUGE_INTERVAL: Final = 1.0
 """Seconds between two reports of the queues."""
-
-Report = Callable[[int, float], object]
-
-
-def subject_of(peer: Identity) -> str | None:
-    """The common name in a peer's certificate."""
-    return peer.certificate[0] if peer.certificate else None
 
 
 class _Access(AccessList):
@@ -146,52 +132,23 @@ def _subject(connection: Connection) -> str | None:
     return subject_of(identify(cast(Peer, connection.driver).transport))
 
 
-class _TimedPeer(PeerProtocol):
-    """A peer whose packets are counted, each with its part of the time that what came took."""
-
-    __slots__ = ("_parser", "_report")
-
-    def __init__(self, server: Server, report: Report) -> None:
-        super().__init__(server)
-        self._parser: Parser | None = Parser(text=True)
-        self._report = report
-
-    def buffer_updated(self, nbytes: int) -> None:
-        came = bytes(self._server.read_buffer[:nbytes])
-        begun = time.perf_counter()
-        super().buffer_updated(nbytes)
-        self._count(came, time.perf_counter() - begun)
-
-    def _count(self, came: Buffer, seconds: float) -> None:
-        if self._parser is None:
-            return
-        try:
-            found = self._parser.feed(came)
-        except ProtocolError as error:  # the broker has told the peer; what is behind it is not counted
-            found = error.packets
-            self._parser = None
-        packets = [packet for packet in found if isinstance(packet, Packet)]
-        for packet in packets:
-            self._report(packet.type, seconds / len(packets))
-
-
 class GearServer(Server):
-    """gearcore's server with gear's access list, and with what is counted for statsd.
+    """gearcore's server with gear's access list, methods for packets, and what is counted for statsd.
 
-    ``report`` is called for each packet with its number and the seconds that it took, ``gauge`` with the
-    numbers of jobs in all and of those that run, every second.
+    ``handle`` is called with each packet that comes, and passes it on; ``gauge`` with the numbers of jobs in
+    all and of those that run, every second.
     """
 
     def __init__(
         self,
         *,
         acl: ACL | None,
-        report: Report | None,
+        handle: Callable[[Packet], object] | None,
         gauge: Callable[[int, int], object] | None,
         **settings: Any,
     ) -> None:
         self.make_admin = partial(_Admin, acl)  # by which the server makes its own
-        self._report = report
+        self._handle = handle
         self._gauge = gauge
         super().__init__(access=None if acl is None else _Access(acl), **settings)
 
@@ -212,10 +169,10 @@ class GearServer(Server):
 
     @property
     def _has_direct_sockets(self) -> bool:
-        # What C code reads off a socket by itself passes nobody who could count it.
-        return self._report is None and super()._has_direct_sockets
+        # What C code reads off a socket by itself passes no method.
+        return self._handle is None and super()._has_direct_sockets
 
     def new_peer(self, protocol: Callable[[Server], asyncio.BaseProtocol]) -> asyncio.BaseProtocol:
-        if self._report is not None:
-            protocol = partial(_TimedPeer, report=self._report)
+        if self._handle is not None:
+            protocol = partial(HandledPeer, handle=self._handle)
         return super().new_peer(protocol)
