@@ -89,6 +89,8 @@ class Connection:
             if not data:
                 return
             sent = self._try_to_send(data, _MORE if more and self._tls is None else 0)
+            if type(data) is bytes and sent == len(data):
+                return
             view = memoryview(data)
             if sent == len(view):
                 return
@@ -179,20 +181,24 @@ class Watch:
         if waker is not None:
             self._poll.register(waker.fileno(), READ)
         self._connections: dict[int, Connection] = {}
-        self._interest: dict[int, int] = {}
+        # The same, which no other thread changes while one looks at them; and those with something unsent.
+        self._members: tuple[tuple[int, Connection], ...] = ()
+        self._sending: set[int] = set()
 
     def add(self, connection: Connection) -> None:
         """Wait for this one too, until ``remove``."""
         number = connection.fileno()
         self._poll.register(number, READ)
         self._connections[number] = connection
-        self._interest[number] = READ
+        self._members = tuple(self._connections.items())
+        self._sending.discard(number)
 
     def remove(self, connection: Connection) -> None:
         """Wait for this one no more. To be called before it is closed."""
         number = connection.fileno()
         self._poll.unregister(number)
-        del self._connections[number], self._interest[number]
+        del self._connections[number]
+        self._members = tuple(self._connections.items())
 
     def wait(self, deadline: Deadline) -> list[Connection]:
         """Wait until one of the connections has something to receive, or room for what it has not sent, or
@@ -203,13 +209,9 @@ class Watch:
     def wait_seconds(self, seconds: float) -> list[Connection]:
         """The same, for so many seconds."""
         ready: list[Connection] = []
-        # Another thread may add or remove connections meanwhile.
-        for number, connection in self._connections.copy().items():
-            interest = connection.interest if connection._unsent else READ
-            if interest != self._interest.get(number, interest):
-                self._interest[number] = interest
-                with contextlib.suppress(OSError):  # it was removed just now
-                    self._poll.modify(number, interest)
+        for number, connection in self._members:
+            if connection._unsent or self._sending:
+                self._wait_for_room(number, connection)
             if connection._tls is not None and connection.readable:
                 ready.append(connection)
         for number, _ in self._poll.poll(0 if ready else math.ceil(seconds * 1000)):
@@ -220,3 +222,10 @@ class Watch:
             elif found not in ready:
                 ready.append(found)
         return ready
+
+    def _wait_for_room(self, number: int, connection: Connection) -> None:
+        interest = connection.interest
+        if (interest != READ) != (number in self._sending):
+            with contextlib.suppress(OSError):  # another thread has removed it
+                self._poll.modify(number, interest)
+                self._sending ^= {number}

@@ -34,12 +34,19 @@ class Deadline:
     __slots__ = ("_end", "seconds")
 
     def __init__(self, seconds: float | None) -> None:
-        self.seconds = math.inf if seconds is None else max(seconds, 0.0)
-        self._end = time.monotonic() + self.seconds
+        if seconds is None:
+            self.seconds = self._end = math.inf
+        else:
+            self.seconds = seconds if seconds > 0.0 else 0.0
+            self._end = time.monotonic() + self.seconds
 
     def remaining(self) -> float:
         """Seconds that are left, no less than 0 and no more than a day."""
-        return min(max(self._end - time.monotonic(), 0.0), _LONGEST_WAIT)
+        # For every wait: min and max would cost more than all the rest.
+        left = self._end - time.monotonic()
+        if left < 0.0:
+            return 0.0
+        return left if left < _LONGEST_WAIT else _LONGEST_WAIT
 
     @property
     def expired(self) -> bool:

@@ -148,11 +148,12 @@ class Connections(ABC):
 
     async def _wait(self, future: asyncio.Future[None], end: float) -> bool:
         """Wait for a future until that time; returns whether it came."""
-        timer = None if end == math.inf else self.loop.call_at(end, future.cancel)
+        loop = future.get_loop()
+        timer = None if end == math.inf else loop.call_at(end, future.cancel)
         try:
             await future
         except asyncio.CancelledError:
-            if timer is None or self.loop.time() < end or _is_cancelled():
+            if timer is None or loop.time() < end or _is_cancelled():
                 raise
             return False
         finally:

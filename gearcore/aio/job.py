@@ -52,9 +52,10 @@ class Job(SubmittedJob):
         It is bytes unless the job was submitted with another encoding; EncodingError says that it cannot be
         decoded. The parts that the worker sent before are not in it: see ``data``.
         """
-        failure = await self.exception(timeout)
-        if failure is not None:
-            raise failure
+        if not self.ended:
+            await self.owner._links.wait_for_job(self, lambda: self.ended, timeout)
+        if self.failure is not None:
+            raise self.failure
         return self._decode(self.outcome, "result")
 
     def __await__(self) -> Generator[Any, None, Any]:

@@ -73,15 +73,20 @@ class Links(Connections):
 
         Raises the error if the answer is one, and TimedOut.
         """
-        begun = self.loop.time()
-        link = await self._route(request.route, begun + seconds, place)
-        answered = self.loop.create_future()
+        loop = self.loop
+        end = loop.time() + seconds
+        only = place or self._alone
+        if only is not None and only.session is not None and not self._closed:
+            link: Link = only.session.link
+        else:
+            link = await self._route(request.route, end, place)
+        answered = loop.create_future()
         request.watcher = lambda request: wake(answered) if request.answered else None
         link.session.ask(request)
         link.flush()
-        asked = self.loop.time()
+        asked = loop.time()
         try:
-            if not await self._wait(answered, begun + seconds):
+            if not await self._wait(answered, end):
                 raise self._unanswered(request, asked, seconds)
         except BaseException:
             request.abandoned = True

@@ -7,6 +7,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Final
 
 from gearcore._blocking import Connection, Deadline, Waker, Watch
 from gearcore.address import ServerAddress
@@ -16,6 +17,10 @@ from gearcore.session.client import ClientSession
 from gearcore.session.fleet import Fleet, Place, State
 
 __all__ = ["Connections", "Link"]
+
+_JUST_NOW: Final = 0.001
+"""Seconds for which a connection is taken to live on when something was heard of it: it could as well end
+while a request is on its way."""
 
 
 class Link:
@@ -109,6 +114,14 @@ class Connections(ABC):
 
     def _route(self, route: bytes, deadline: Deadline, wanted: Place | None = None) -> Link:
         """A connection for a request. Raises ServerUnavailable when no server can be reached."""
+        only = wanted or self._alone
+        if only is not None and only.session is not None and not self._closed:
+            there: Link = only.session.link
+            if self._is_there(there, deadline):
+                return there
+        return self._search(route, deadline, wanted)
+
+    def _search(self, route: bytes, deadline: Deadline, wanted: Place | None) -> Link:
         search = self._fleet.search(route, wanted)
         while True:
             if self._closed:
@@ -132,7 +145,9 @@ class Connections(ABC):
     def _is_there(self, link: Link, deadline: Deadline) -> bool:
         # The connection may have ended while nobody looked. Now is the time to notice: once the request is
         # sent there is no telling whether the server took it.
-        if not self._led and link.connection.ready:
+        if self._led or time.monotonic() < link.heard + _JUST_NOW:
+            return True
+        if link.connection.ready:
             while link.place.session is link.session and self._receive(link) and not deadline.expired:
                 pass
         return link.place.session is link.session

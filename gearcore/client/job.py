@@ -54,9 +54,10 @@ class Job(SubmittedJob):
         It is bytes unless the job was submitted with another encoding; EncodingError says that it cannot be
         decoded. The parts that the worker sent before are not in it: see ``data``.
         """
-        failure = self.exception(timeout)
-        if failure is not None:
-            raise failure
+        if not self.ended:
+            self.owner._links.wait_for_job(self, lambda: self.ended, Deadline(timeout))
+        if self.failure is not None:
+            raise self.failure
         return self._decode(self.outcome, "result")
 
     def exception(self, timeout: float | None = None) -> GearcoreError | None:

@@ -185,15 +185,15 @@ class Links(Connections):
                 self._lead(deadline.sooner_at(self._fleet.next_try()))
             else:
                 self._lead(deadline)
-            if deadline.expired:
+            if done() or deadline.expired:
                 return
 
     def _lead(self, deadline: Deadline) -> None:
-        watch = self._make_watch()
+        watch = self._watch or self._make_watch()
         self._led = True
         self._lock.release()
         try:
-            ready = watch.wait(deadline)
+            ready = watch.wait_seconds(deadline.remaining())
         finally:
             self._lock.acquire()
             self._led = False
@@ -250,18 +250,19 @@ class Links(Connections):
         self._wake()
 
     def _send(self, link: Link) -> None:
+        connection = link.connection
         try:
             for part in link.session.parts_to_send():
-                link.connection.send(part)
-            if link.connection.unsent:
-                link.connection.send()
+                connection.send(part)
+            if connection.unsent:
+                connection.send()
         except ConnectionLost as error:
             # What the server said before it closed may answer what is in flight.
             while self._receive(link):
                 pass
             self._lose(link, error)
         else:
-            if self._led and link.connection.unsent and self._waker is not None:
+            if self._led and connection.unsent and self._waker is not None:
                 self._waker.wake()  # The thread that waits does not wait for room yet.
 
     def _receive(self, link: Link) -> bool:
@@ -271,7 +272,9 @@ class Links(Connections):
                 link.heard = time.monotonic()
                 if link.place.state is State.SILENT:
                     link.place.state = State.LIVE
-                self._news += link.session.receive(data, link.heard)
+                news = link.session.receive(data, link.heard)
+                if news:
+                    self._news += news
         except (ConnectionLost, ProtocolError) as error:
             self._lose(link, error)
             return False

@@ -89,6 +89,7 @@ _GRAB: Final = pack_request(PacketType.GRAB_JOB_ALL)
 _ASSIGN: Final = int(PacketType.JOB_ASSIGN)
 _ASSIGN_UNIQ: Final = int(PacketType.JOB_ASSIGN_UNIQ)
 _ASSIGN_ALL: Final = int(PacketType.JOB_ASSIGN_ALL)
+_COMPLETE: Final = int(PacketType.WORK_COMPLETE)
 
 
 @dataclass(slots=True)  # not frozen, which costs more than all the rest of taking one
@@ -266,7 +267,7 @@ class WorkerSession:
     def complete(self, handle: bytes, result: Buffer) -> None:
         """End a job with its result."""
         self._check_in_hand(handle)
-        self._outgoing.append(pack_request(PacketType.WORK_COMPLETE, handle, result))
+        self._outgoing.append(pack_request(_COMPLETE, handle, result))
         self._in_hand.remove(handle)
         if self.state is WorkerState.LEAVING:
             self._leave_if_empty()

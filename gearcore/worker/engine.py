@@ -170,7 +170,10 @@ class Engine:
 
     def _alarm(self) -> float:
         """When the first of the delayed jobs is due that were submitted here, maybe since the last look."""
-        due = min((link.session.due for link in self._links.values()), default=math.inf)
+        due = math.inf
+        for link in self._links.values():
+            if link.session.due < due:
+                due = link.session.due
         return due if due == math.inf else time.monotonic() + due - time.time()
 
     def _deadline(self) -> float:
