@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from datetime import datetime
 
 import pytest
@@ -10,7 +12,7 @@ from commands import PATIENCE, assert_one_line, run, running
 from fake_server import free_port
 
 from gearcore import Client, Server
-from gearcore.cli.reload import files_below
+from gearcore.cli.reload import files_below, run_again_on_change
 
 MODULE = """
 import asyncio
@@ -258,6 +260,16 @@ class TestReload:
         with running("gearcore", "worker", "tasks:worker", "--reload", "--max-jobs", "1") as process:
             assert self.greeting(client) == b"hello you"
             assert process.wait() == 0
+
+    def test_on_windows_the_terminal_gives_ctrl_c_to_the_command_itself(self, monkeypatch, tmp_path):
+        class Popen(subprocess.Popen):
+            def send_signal(self, number):
+                raise ValueError(f"Unsupported signal: {number}")
+
+        monkeypatch.setattr(sys, "platform", "win32")
+        monkeypatch.setattr(subprocess, "Popen", Popen)
+        program = "import os, signal, sys; os.kill(os.getppid(), signal.SIGINT); sys.exit(3)"
+        assert run_again_on_change([sys.executable, "-c", program], tmp_path) == 3
 
     def test_what_is_watched(self, tmp_path):
         for name in ("a.py", "sub/b.py", "sub/c.txt", ".git/d.py", "venv/e.py", "__pycache__/f.py"):

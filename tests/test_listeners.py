@@ -19,10 +19,10 @@ from gearcore.server.listeners import InheritedListener, TcpListener, UnixListen
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither")
 
 
-def echo(address, family: int = socket.AF_INET) -> bool:
+def echo(address, family: int = socket.AF_INET, patience: float = 5) -> bool:
     """Whether a server at an address answers."""
     with socket.socket(family) as sock:
-        sock.settimeout(5)
+        sock.settimeout(patience)
         sock.connect(address)
         sock.sendall(pack_request(P.ECHO_REQ, b"x"))
         return sock.recv(100) == pack_response(P.ECHO_RES, b"x")
@@ -197,9 +197,12 @@ def test_a_server_that_is_started_for_a_socket():
         command = [sys.executable, "-c", SERVICE, str(sock.fileno()), SERVER]
         process = subprocess.Popen(command, pass_fds=[sock.fileno()], stderr=subprocess.PIPE)
     with process:
-        assert echo(address)  # it was sent before the server was up, and waited
-        process.terminate()
-        _, complaint = process.communicate(timeout=10)
+        try:
+            assert echo(address, patience=30)  # it was sent before the server was up, and waited
+            process.terminate()
+            _, complaint = process.communicate(timeout=30)
+        finally:
+            process.kill()  # what does not answer does not end either, and would be waited for
     assert (process.returncode, complaint) == (0, b"")
 
 

@@ -247,6 +247,32 @@ def test_stopping_closes_a_connection_whose_handshake_has_not_begun(authority, f
         runner.run(scene())
 
 
+@LOOPS
+def test_stopping_closes_a_connection_that_is_accepted_just_then(authority, factory):
+    class Listener(socket.socket):
+        def accept(self):
+            accepted.append(super().accept())
+            loop.call_soon(acceptor.close)
+            return accepted[-1]
+
+    async def scene():
+        nonlocal acceptor, loop
+        loop = asyncio.get_running_loop()
+        listener = Listener()
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        listener.setblocking(False)
+        acceptor = TlsAcceptor(listener, authority.files().server_context(), 10.0, asyncio.Protocol)
+        await asyncio.sleep(0)  # it waits for a peer, and does not meet one that is there already
+        with socket.create_connection(listener.getsockname(), 10):
+            await acceptor.wait_closed()
+        assert [sock.fileno() for sock, _ in accepted] == [-1]
+
+    acceptor, loop, accepted = None, None, []
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(scene())
+
+
 def test_a_peer_that_leaves_in_its_handshake_is_not_worth_a_warning(authority, caplog):
     with caplog.at_level(logging.DEBUG), Server(port=0, tls=authority.files()) as server:
         socket.create_connection(("127.0.0.1", server.port), timeout=5).close()

@@ -51,7 +51,8 @@ class Runner:
     def pass_on(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal: it is the command's as well."""
         self._stopping = True
-        if self._process is not None:
+        # On Windows a terminal's Ctrl-C reaches the command by itself, and no program can pass one on.
+        if self._process is not None and sys.platform != "win32":
             self._process.send_signal(number)
         self._waker.wake()
 
@@ -60,7 +61,8 @@ class Runner:
         status = None
         while status is None:
             seen = dict(files_below(directory))
-            # In a group of its own: a terminal's Ctrl-C would reach it a second time, past its parent.
+            # In a group of its own, where there are groups: a terminal's Ctrl-C would reach it a second time,
+            # past its parent.
             self._process = subprocess.Popen(self._command, process_group=0)
             if self._stopping:
                 self._process.terminate()  # the signal came before there was anybody to pass it on to

@@ -74,7 +74,7 @@ class TlsAcceptor:
         with self._socket:
             while True:
                 try:
-                    sock, address = await self._loop.sock_accept(self._socket)
+                    sock, address = await self._next()
                 except OSError as error:  # or else a peer that left before it was accepted
                     if error.errno in OUT_OF_RESOURCES:
                         log.error("no connection can be accepted: %s", error.strerror)
@@ -85,6 +85,25 @@ class TlsAcceptor:
                 self._handshakes.add(handshake)
                 handshake.add_done_callback(self._handshakes.discard)
                 await asyncio.sleep(0)  # what waits to be accepted would be accepted without a pause
+
+    async def _next(self) -> tuple[socket.socket, object]:
+        """Accept a connection. Nothing is awaited once it is there: whoever cancels would lose it."""
+        while True:
+            try:
+                sock, address = self._socket.accept()
+            except BlockingIOError:
+                asked = self._loop.create_future()
+                try:
+                    self._loop.add_reader(self._socket, _wake, asked)
+                except NotImplementedError:  # Windows' event loop closes what it accepts for nobody
+                    return await self._loop.sock_accept(self._socket)
+                try:
+                    await asked
+                finally:
+                    self._loop.remove_reader(self._socket)
+            else:
+                sock.setblocking(False)
+                return sock, address
 
     async def _shake_hands(self, sock: socket.socket, address: object, peer: asyncio.BaseProtocol) -> None:
         self._accepted.discard(sock)
@@ -137,6 +156,11 @@ class TlsAcceptor:
             asked.set_result(None)
         if self._asked:
             self._loop.call_soon(self._let_next_begin)
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def named(address: object) -> str:
