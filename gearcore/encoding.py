@@ -6,6 +6,7 @@ Pickle is not among them: to read it is to run what somebody else wrote.
 
 from __future__ import annotations
 
+import enum
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from gearcore.session.arguments import check_payload
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["BYTES", "JSON", "TEXT", "Encoding", "find_encoding"]
+__all__ = ["BYTES", "EMPTY", "JSON", "TEXT", "Encoding", "find_encoding"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,8 @@ class Encoding:
 
     ``encode`` takes a value and returns something bytes-like, ``decode`` takes bytes and returns a value;
     what they raise, ``pack`` and ``unpack`` raise as EncodingError. ``name`` is what the errors call the
-    encoding.
+    encoding. No bytes at all are what ``decode`` makes of them, or None if it can make nothing of them: other
+    clients and workers say nothing like that, whatever the encoding.
     """
 
     name: str
@@ -45,7 +47,22 @@ class Encoding:
         try:
             return self.decode(data)
         except Exception as error:
+            if not data:
+                return None
             raise EncodingError(f"{what} cannot be decoded as {self.name}: {error}") from error
+
+
+class Empty(enum.Enum):
+    """Where a value could be and is not: no bytes, in any encoding. Of another kind than each value."""
+
+    EMPTY = enum.auto()
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+EMPTY: Final = Empty.EMPTY
+"""No workload: it is sent as no bytes, in any encoding."""
 
 
 class _Bytes(Encoding):

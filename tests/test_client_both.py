@@ -217,6 +217,19 @@ async def test_encodings(connect, server, hand):
             await client.submit("f", {1, 2})
 
 
+@pytest.mark.parametrize("encoding", ["bytes", "text", "json", "msgpack"])
+@scene
+async def test_without_a_workload_it_is_empty_in_any_encoding(connect, server, hand, encoding):
+    async with connect(str(server), encoding=encoding) as client:
+        job = await client.submit("f")
+        handle, *_, workload = grab(hand)
+        assert workload == b""
+        hand.send(P.WORK_COMPLETE, handle, b"")
+        assert await job == {"bytes": b"", "text": ""}.get(encoding)
+        [job async for job in client.submit_many([Submission("f")])]
+        assert grab(hand)[3] == b""
+
+
 @scene
 async def test_status(connect, server, hand):
     async with connect(str(server)) as client:

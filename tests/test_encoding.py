@@ -7,6 +7,8 @@ import pytest
 from gearcore.encoding import BYTES, JSON, TEXT, Encoding, find_encoding
 from gearcore.errors import EncodingError
 
+HEX = Encoding("hex", bytes.fromhex, bytes.hex)
+
 
 @pytest.mark.parametrize(
     ("name", "value", "data"),
@@ -40,11 +42,20 @@ def test_values_that_an_encoding_does_not_take(encoding, value):
 
 
 @pytest.mark.parametrize(
-    ("encoding", "data"), [(TEXT, b"\xff"), (JSON, b"{"), (JSON, b""), (find_encoding("msgpack"), b"\xc1")]
+    ("encoding", "data"), [(TEXT, b"\xff"), (JSON, b"{"), (JSON, b" "), (find_encoding("msgpack"), b"\xc1")]
 )
 def test_bytes_that_an_encoding_cannot_read(encoding, data):
     with pytest.raises(EncodingError, match=f"result cannot be decoded as {encoding.name}: "):
         encoding.unpack(data, "result")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "value"),
+    [(BYTES, b""), (TEXT, ""), (JSON, None), (find_encoding("msgpack"), None), (HEX, "")],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_no_bytes_are_what_the_encoding_makes_of_them_or_none(encoding, value):
+    assert encoding.unpack(b"", "workload") == value
 
 
 def test_bytes_are_anything_bytes_like_and_not_text():

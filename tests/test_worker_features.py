@@ -106,6 +106,9 @@ def test_encodings(server, make, running):
 
     worker.register("nothing", lambda job: None)
     worker.register("no text", lambda job: None, encoding="text")
+    worker.register("data", lambda job: repr((job.data, job.workload)).encode(), encoding="bytes")
+    worker.register("json data", lambda job: [job.data, len(job.workload)])
+    worker.register("text data", lambda job: f"{job.data!r}", encoding="text")
 
     with running(worker), Client(server.address, encoding="json", timeout=PATIENCE) as client:
         job = client.submit("add", [1, 2])
@@ -114,6 +117,10 @@ def test_encodings(server, make, running):
         assert client.submit("upper", "größe", encoding="text").result(PATIENCE) == "GRÖSSE"
         assert client.submit("nothing", None).result(PATIENCE) is None
         assert client.submit("no text", "", encoding="text").result(PATIENCE) == ""
+        assert client.submit("data", encoding="bytes").result(PATIENCE) == b"(b'', b'')"
+        assert client.submit("json data").result(PATIENCE) == [None, 0]
+        assert client.submit("json data", None).result(PATIENCE) == [None, 4]
+        assert client.submit("text data", encoding="text").result(PATIENCE) == "''"
         error = client.submit("wrong", 1).exception(PATIENCE)
         assert error.data.startswith(b"EncodingError: result cannot be encoded as json")
         error = client.submit("add", b"{", encoding="bytes").exception(PATIENCE)

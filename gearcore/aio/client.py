@@ -13,7 +13,7 @@ from gearcore.aio.admin import cancel_job
 from gearcore.aio.flow import Mapping, Source, Submitting
 from gearcore.aio.job import Job
 from gearcore.aio.links import Links
-from gearcore.encoding import Encoding
+from gearcore.encoding import EMPTY, Encoding
 from gearcore.errors import GearcoreError
 from gearcore.protocol import Priority
 from gearcore.session.batches import Flight, Packer
@@ -75,7 +75,7 @@ class Client:
     async def submit(
         self,
         function: str | bytes,
-        workload: Any = b"",
+        workload: Any = EMPTY,
         *,
         unique: str | bytes | None = None,
         priority: Priority = Priority.NORMAL,
@@ -91,13 +91,14 @@ class Client:
         """Submit a job (SUBMIT_JOB and its kin); returns when a server has acknowledged it.
 
         A ``str`` as ``function`` or ``unique`` is sent as UTF-8. ``workload`` is bytes-like, or what the
-        encoding takes. Jobs of a function with the same ``unique`` are one job for the server as long as it
-        is queued or running; without it they are not. A ``background`` job has no result, and outlives the
-        client. With ``at``, an aware datetime or a Unix time, or ``delay``, seconds or a timedelta, it is a
-        background job that is not run before then, in whole seconds. ``reducer`` names a function for the
-        worker to reduce the results with. ``timeout``, in seconds, replaces the client's for this call.
-        ``job_timeout`` is how many seconds after its acknowledgement the job ends with TimedOut if there is
-        no result; the server is not told. ``encoding`` and ``on_loss`` replace the client's for this job.
+        encoding takes; without one it is empty, in any encoding. Jobs of a function with the same ``unique``
+        are one job for the server as long as it is queued or running; without it they are not. A
+        ``background`` job has no result, and outlives the client. With ``at``, an aware datetime or a Unix
+        time, or ``delay``, seconds or a timedelta, it is a background job that is not run before then, in
+        whole seconds. ``reducer`` names a function for the worker to reduce the results with. ``timeout``, in
+        seconds, replaces the client's for this call. ``job_timeout`` is how many seconds after its
+        acknowledgement the job ends with TimedOut if there is no result; the server is not told. ``encoding``
+        and ``on_loss`` replace the client's for this job.
 
         ServerError has the code ``QUEUE_ERROR`` when the function's queue is full. Raises TypeError for a
         workload that is not bytes-like, EncodingError for one that the encoding does not take, and ValueError

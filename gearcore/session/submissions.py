@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from gearcore._submissions import Terms
-from gearcore.encoding import BYTES, Encoding, find_encoding
+from gearcore.encoding import BYTES, EMPTY, Encoding, find_encoding
 from gearcore.protocol import PacketType, Priority
 from gearcore.session.arguments import encode_name
 
@@ -39,7 +39,7 @@ class Submission:
     """
 
     function: str | bytes
-    workload: Any = b""
+    workload: Any = EMPTY
     unique: str | bytes | None = None
     priority: Priority | None = None
     background: bool | None = None

@@ -66,7 +66,11 @@ class BaseJob:
 
     @property
     def data(self) -> Any:
-        """The workload as the value that it is in the function's encoding. Raises EncodingError."""
+        """The workload as the value that it is in the function's encoding. Raises EncodingError.
+
+        An empty one, as of a job that was submitted without a workload, is None where the encoding has no
+        value that is no bytes: in JSON and msgpack.
+        """
         try:
             return self._value
         except AttributeError:

@@ -11,6 +11,7 @@ cimport cython
 from gearcore._requests cimport JobRequest
 from gearcore._wire cimport PT_JOB_CREATED
 
+from gearcore.encoding import EMPTY as _EMPTY
 from gearcore.session.arguments import check_payload as _check_payload, encode_name as _encode_name
 
 
@@ -68,7 +69,9 @@ cdef inline JobRequest make_job(
         terms.last_name = function
         terms.last_function = job._function
     job._unique = b"" if unique is None else name_of(unique, "unique", b"")
-    if terms.encoding is None:
+    if workload is _EMPTY:
+        job._workload = b""
+    elif terms.encoding is None:
         job._workload = payload_of(workload)
     else:
         job._workload = payload_of(terms.encoding.pack(workload, "workload"))
