@@ -79,6 +79,29 @@ def test_a_server_that_misbehaves_harms_no_other(make, running, script, caplog):
     assert "next attempt in" in caplog.text
 
 
+@pytest.mark.parametrize("cls", [Worker, gearcore.aio.Worker], ids=["blocking", "asyncio"])
+def test_what_a_lost_server_had_to_answer_is_asked_of_another(cls, running):
+    connected = threading.Event()
+
+    def dies_of_a_grab(peer):
+        connected.set()
+        peer.receive(P.CAN_DO)
+        peer.receive(P.GRAB_JOB_ALL)
+
+    with Server(port=0) as good, Client(f"127.0.0.1:{good.port}", timeout=PATIENCE) as client:
+        jobs = [client.submit("f"), client.submit("f")]
+        with FakeServer(dies_of_a_grab) as bad:
+            worker = cls([f"127.0.0.1:{good.port}", str(bad)])
+
+            # The only slot is this job's until the other server is there, which is asked for the next one.
+            @worker.function
+            def f(job):
+                assert connected.wait(PATIENCE)
+
+            with running(worker):
+                assert [job.result(PATIENCE) for job in jobs] == [b"", b""]
+
+
 def test_a_bad_server_alone_is_named(make):
     def run(worker):
         worker.register("f", len)

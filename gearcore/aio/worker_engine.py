@@ -358,6 +358,7 @@ class Engine:
             self._crew.remove(session)
             self._waiting = deque(job for job in self._waiting if job._outlet is not link)
             link.close()
+            self.change()  # what it was asked for may be asked of others
             log.info("%s: disconnected", link)
             if session.answered:
                 self._answered = True
