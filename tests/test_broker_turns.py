@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 
@@ -115,9 +116,10 @@ def test_a_grab_is_served_for_the_offer_whose_turn_it_is(seed, functions, repeat
 
 @pytest.fixture
 def quickly():
+    limit = 10 if "libasan" in os.environ.get("LD_PRELOAD", "") else 1  # which slows what it watches
     start = time.process_time()
     yield
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < limit
 
 
 class TestManyFunctions:
