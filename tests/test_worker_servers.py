@@ -12,6 +12,7 @@ from fake_server import PATIENCE, FakeServer
 import gearcore.aio
 import gearcore.session.pauses
 from gearcore import Client, ConnectionLost, Server, ServerUnavailable, Worker
+from gearcore._codec import pack_response
 from gearcore.protocol import PacketType as P
 
 pytestmark = pytest.mark.usefixtures("no_hang")
@@ -50,9 +51,9 @@ def talks_nonsense(peer):
 
 
 def gives_a_job_that_nobody_asked_for(peer):
-    peer.send(P.JOB_ASSIGN, b"H:1", b"f", b"")
-    peer.send(P.JOB_ASSIGN, b"H:2", b"f", b"")
-    peer.send(P.JOB_ASSIGN, b"H:3", b"f", b"")
+    peer.send_bytes(
+        pack_response(P.JOB_ASSIGN, b"H:1", b"f", b"") * 3
+    )  # at once: the first ends the connection
     peer.wait_until_closed()
 
 
