@@ -63,10 +63,10 @@ def python_with(library: Library, *more: str) -> Path:
         run(sys.executable, "-m", "venv", directory)
         # setuptools is what a library's setup.py, and gear's version, may want.
         run(python, "-m", "pip", "install", "--quiet", library.requirement, "setuptools<81", *more)
-        paths = [Path(gearcore.__file__).parent.parent, sysconfig.get_path("purelib")]
+        tree, ours = Path(gearcore.__file__).parent.parent, sysconfig.get_path("purelib")
         packages = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
-        # gearcore and what it needs are found behind what is installed here.
-        Path(packages, "with_gearcore.pth").write_text("".join(f"{path}\n" for path in paths))
+        # gearcore and what it needs are found behind what is installed here, and what measures coverage.
+        Path(packages, "with_gearcore.pth").write_text(f"{tree}\nimport site; site.addsitedir({ours!r})\n")
     except NotAvailable as reason:
         raise NotAvailable(f"{library.requirement} cannot be installed: {reason}") from None
     (directory / "installed").touch()
