@@ -164,6 +164,22 @@ def test_a_lot_that_was_changed(tmp_path):
     start_fails(tmp_path / "queue", "it is damaged: the jobs from number 1 on are not as they were")
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("DELETE FROM state", "it has no state"),
+        ("INSERT INTO forgotten SELECT 1, 1, zeroblob(3 * 8)", "more is forgotten than was kept"),
+        ("UPDATE lot SET first = 9", r"a lot of 9\.\.2 is out of order"),
+        ("UPDATE lot SET last = -1", "can't convert negative value to .*"),
+    ],
+)
+def test_a_store_that_contradicts_itself(tmp_path, change, said):
+    with sqlite3.connect(stored(tmp_path / "queue", 1, 2)) as database:
+        database.execute(change)
+    database.close()
+    start_fails(tmp_path / "queue", f"it is damaged: {said}")
+
+
 def test_pages_that_were_lost(tmp_path):
     path = stored(tmp_path / "queue", *range(1, 2000))
     content = path.read_bytes()

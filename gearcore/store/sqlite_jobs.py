@@ -50,7 +50,10 @@ class SqliteJobs:
             left = count - forgotten.get(first, 0)
             if left <= 0:
                 raise StoreError(f"{DAMAGED}: more is forgotten than was kept")
-            self._ledger.append(first, last, count, left, size)
+            try:
+                self._ledger.append(first, last, count, left, size)
+            except (ValueError, OverflowError) as error:
+                raise StoreError(f"{DAMAGED}: {error}") from error
             self.commits = max(self.commits, commits)
             self.last_number = max(self.last_number, last_number)
 
