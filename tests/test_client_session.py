@@ -238,6 +238,17 @@ def test_a_late_twin_gets_what_comes_after_it(session):
     assert session.ignored == 0
 
 
+def test_a_twin_that_was_given_up_hears_no_more_and_the_other_does(session):
+    kept, given_up = submit(session, unique="u"), submit(session, unique="u")
+    session.forget(given_up)
+    receive(session, (P.WORK_DATA, b"H:1", b"a"), (P.WORK_COMPLETE, b"H:1", b"end"))
+    assert kept.news == [JobData(b"a")]
+    assert kept.outcome == b"end"
+    assert not given_up.news
+    assert not given_up.ended
+    assert session.in_flight == (0, 0)
+
+
 def test_a_background_twin_gets_no_copy(session):
     submit(session, unique="u", background=True)
     job = submit(session, unique="u")
