@@ -207,6 +207,10 @@ class TestOptions:
             ("-s", "f", "x"),
             ("--priority", "top", "f"),
             ("-I", "-x", "f"),
+            ("--at", "5", "--delay", "5", "f", "x"),
+            ("--delay", "5", "--priority", "high", "f", "x"),
+            ("--at", "tomorrow", "f", "x"),
+            ("--at", "-1", "f", "x"),
         ],
     )
     def test_a_mistake_in_the_usage(self, arguments):

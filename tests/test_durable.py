@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import threading
+from base64 import b64decode
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -390,6 +392,11 @@ def test_dead_letters_from_the_command_line(tmp_path):
         shown = dead(served, "show", handle)
         assert shown.stdout == "\0work"
         assert f"handle: {handle}\n" in shown.stderr
+        as_json = json.loads(dead(served, "show", handle, "--json").stdout)
+        assert (as_json["handle"], as_json["function"], as_json["tries"]) == (handle, "f", 1)
+        assert b64decode(as_json["workload"]) == b"\0work"
+        for nothing_named in (["drop"], ["retry", handle, "--all"]):
+            assert_one_line(dead(served, *nothing_named), 2, ".*name handles, or --function, or --all.*")
         assert dead(served, "show", "H:t:99").returncode == 1
         assert dead(served, "retry", handle).stdout == "1\n"
         assert served.jobs() == [handle]
@@ -407,9 +414,10 @@ def test_dead_letters_from_the_command_line(tmp_path):
         with AdminClient(served.address) as admin:
             assert len(admin.dead_letters("f")) == 301
             assert admin.dead_letter(handle).workload == b"\0work"
-            assert admin.retry_all_dead("f") == 301
+            assert dead(served, "drop", "--function", "g").stdout == "0\n"
+            assert dead(served, "retry", "--function", "f").stdout == "301\n"
             assert len(admin.jobs()) == 301
-            assert admin.drop_all_dead() == 0
+            assert (admin.retry_all_dead("f"), admin.drop_all_dead()) == (0, 0)
 
 
 def test_dead_letters_take_a_store(tmp_path):
