@@ -5,7 +5,7 @@ import re
 import resource
 import socket
 import subprocess
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from urllib.request import Request, urlopen
 
 import pytest
@@ -276,6 +276,16 @@ class TestBounds:
             assert served.limits("Max open files")[0] == "150"
         with serving(preexec_fn=fewer) as served:
             assert served.limits("Max open files") == (str(hard), str(hard))
+
+    def test_who_finds_no_descriptor_left_is_served_when_there_is_one(self):
+        with serving("-f", "40", "--max-connections=100") as served, ExitStack() as open_peers:
+            peers = [open_peers.enter_context(served.peer()) for _ in range(50)]
+            error = next(line for line in served.process.stderr if "ERROR" in line)
+            assert re.search(r"no connection (is|can be) accepted.*: Too many open files", error)
+            for peer in peers[:-1]:
+                peer.close()
+            peers[-1].send(P.ECHO_REQ, b"late")
+            assert peers[-1].receive(P.ECHO_RES) == (b"late",)
 
     def test_more_descriptors_than_the_kernel_has_are_one_line(self):
         result = run("gearcored", "-p", "0", f"--file-descriptors={1 << 40}")
