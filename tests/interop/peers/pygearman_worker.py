@@ -23,6 +23,10 @@ class Worker(gearman.GearmanWorker):
         self.send_job_exception(job, exc_info[1].args[0])
         return False
 
+    def on_gearman_error(self, error_code, error_text):
+        super().on_gearman_error(error_code, error_text)
+        return True  # with the library's False a NOOP that came behind the ERROR is never looked at
+
 
 def fail(worker, job):
     raise Failed
