@@ -98,11 +98,30 @@ def test_a_script_runs_as_if_by_itself(tmp_path):
     assert run("-P", *words, cwd=tmp_path)[0] == 0
 
 
+def test_a_module_runs_as_if_by_itself(tmp_path):
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__main__.py").write_text(SCRIPT.replace("import beside", "from . import beside"))
+    (tmp_path / "package" / "beside.py").write_text("NAME = 'beside'")
+    words = ["-m", "gearcore.compat", "gearman", "-m", "package", "word"]
+    assert run(*words, cwd=tmp_path) == (0, "__main__ True ['word'] 2.0.2 beside\n", "")
+    assert run("-P", *words, cwd=tmp_path)[2] == "No module named 'package'\n"
+
+
+def test_a_command_of_the_library_runs_by_its_name(tmp_path):
+    words = ["gear", "-m", "gear.cmd.geard", "--version"]
+    status, out, err = run("-m", "gearcore.compat", *words, cwd=tmp_path)
+    assert (status, out.partition(" of ")[0], err) == (0, "geard", "")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "usage: python -m gearcore.compat {gearman,gear} SCRIPT"),
+        ([], "usage: python -m gearcore.compat {gearman,gear} {SCRIPT|-m MODULE} [ARGUMENT ...]"),
         (["gearman"], "usage: "),
+        (["gear", "-m"], "usage: "),
+        (["gear", "-m", "gear.cmd.nothing"], "No module named 'gear.cmd.nothing'"),
+        (["gear", "-m", "nothing.at.all"], "No module named 'nothing'"),
+        (["gear", "-m", "gear"], "No module named 'gear.__main__'"),
         (["celery", "script.py"], "not of 'celery'"),
         (["gearman", "nowhere.py"], "there is no file nowhere.py"),
     ],

@@ -310,9 +310,12 @@ def wait_until_it_listens(port, process):
             time.sleep(0.01)
 
 
-def test_geard_in_the_foreground():
+@pytest.mark.parametrize(
+    "geard", [GEARD, [sys.executable, "-m", "gearcore.compat", "gear", "-m", "gear.cmd.geard"]]
+)
+def test_geard_in_the_foreground(geard):
     port = free_port()
-    command = [*GEARD, "-d", "-p", str(port), "--listen-address", "127.0.0.1", "--keepalive"]
+    command = [*geard, "-d", "-p", str(port), "--listen-address", "127.0.0.1", "--keepalive"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     try:
         wait_until_it_listens(port, process)

@@ -13,7 +13,8 @@ EVERY_MODULE = """
 import importlib, pkgutil, gearcore
 for module in pkgutil.walk_packages(gearcore.__path__, "gearcore."):
     # Of Unix by their nature: epoll, and what makes a process a daemon.
-    if module.name not in ("gearcore._direct", "gearcore.cli.process", "gearcore.compat.gear.geard"):
+    of_unix = ("gearcore._direct", "gearcore.cli.process")
+    if module.name not in of_unix and not module.name.endswith(".geard"):
         importlib.import_module(module.name)
 print("all of them")
 """

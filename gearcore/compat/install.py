@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
+from importlib.abc import InspectLoader, Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Final
 
 __all__ = ["NAMES", "install"]
@@ -33,6 +33,13 @@ class _Alias(Loader):
     def exec_module(self, module: ModuleType) -> None:
         # It was executed under its own name; the import system has given it the spec of the other.
         module.__spec__ = self._spec
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        """The module's code, to be run as a program: see `runpy`."""
+        spec = importlib.util.find_spec(self._real)
+        assert spec is not None
+        assert isinstance(spec.loader, InspectLoader)
+        return spec.loader.get_code(self._real)
 
 
 class _Finder(MetaPathFinder):

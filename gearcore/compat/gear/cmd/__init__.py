@@ -1,0 +1,1 @@
+"""gear's commands: ``geard``."""
