@@ -1,5 +1,7 @@
 """gear's client on gearcore: with gearcore's server and gearmand, and with servers that misbehave."""
 
+import contextlib
+import select
 import socket
 import struct
 import threading
@@ -466,6 +468,35 @@ def test_a_connection_by_itself(server):
     finally:
         connection.disconnect()
     assert (connection.connected, connection.conn, connection.state) == (False, None, "INIT")
+
+
+def test_a_connection_that_waits_for_nothing(server):
+    """Of what is large some must wait until the server, which sends as much, has been read from."""
+    workload = b"x" * 20_000_000
+    connection = gear.NonBlockingConnection(*server.address)
+    connection.connect()
+    try:
+        with pytest.raises(gear.RetryIOError):
+            connection.readPacket()
+        connection.sendEchoReq(workload)
+        assert connection.send_queue
+        connection.sendRaw(gear.Packet(constants.REQ, constants.ECHO_REQ, b"small").toBinary())
+        packets = []
+        while len(packets) < 2:
+            writable = [connection.conn] if connection.send_queue else []
+            select.select([connection.conn], writable, [], PATIENCE)
+            connection.sendQueuedData()
+            with contextlib.suppress(gear.RetryIOError):
+                while True:
+                    packets.append(connection.readPacket())
+        assert [packet.data for packet in packets] == [workload, b"small"]
+        assert connection.send_queue == []
+        server.stop()
+        select.select([connection.conn], [], [], PATIENCE)
+        assert connection.readPacket() is None
+    finally:
+        connection.disconnect()
+    assert connection.send_queue == []
 
 
 def test_a_connection_says_where_it_goes():

@@ -37,6 +37,7 @@ from gearcore.compat.gear.jobs import (
     WorkerJob,
     convert_to_bytes,
 )
+from gearcore.compat.gear.nonblocking import NonBlockingConnection
 from gearcore.compat.gear.packet import Packet
 from gearcore.compat.gear.requests import (
     AdminRequest,
@@ -61,6 +62,7 @@ __all__ = [
     "Client",
     "Connection",
     "FunctionRecord",
+    "NonBlockingConnection",
     "Packet",
     "TextWorker",
     "Worker",
