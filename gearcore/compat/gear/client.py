@@ -26,8 +26,11 @@ _SUBMIT: Final = {
     (PRECEDENCE_HIGH, True): constants.SUBMIT_JOB_HIGH_BG,
 }
 
-_STREAK: Final = 16
+_STREAK: Final = 4
 """Jobs one at a time after which a client takes it that the next is one too."""
+
+_TRIAL: Final = 16
+"""One in so many of those is a trial whether they are."""
 
 
 class Client(BaseClient):
@@ -115,7 +118,7 @@ class Client(BaseClient):
         more. A job now and then is left to it, to see whether the program still waits.
         """
         self._alone = 0 if self._expects() else self._alone + 1
-        return self._alone > _STREAK and self._alone % _STREAK != 0
+        return self._alone > _STREAK and self._alone % _TRIAL != 0
 
     def _send(self, packet: Packet, connection: Connection, task: Task) -> None:
         with connection.send_lock:
