@@ -32,8 +32,7 @@ def test_the_examples(tmp_path, monkeypatch):
         console.follow(COMMANDS[:top])
         console.run("gearcore top", keys=b"q", until="mail ")
         console.follow(COMMANDS[top + 1 :])
-        server, _ = console.started
-        assert server.wait() == 0
+        assert console.started[0].wait() == 0
 
 
 def test_the_examples_of_the_manual(monkeypatch):

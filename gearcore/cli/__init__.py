@@ -16,6 +16,7 @@ from gearcore.cli.demo import demo
 from gearcore.cli.listings import info, jobs, status, workers
 from gearcore.cli.manage import cancel, create_function, drop_function, maxqueue, shutdown
 from gearcore.cli.ping import ping
+from gearcore.cli.run import run
 from gearcore.cli.server import server
 from gearcore.cli.store import store
 from gearcore.cli.submit import submit
@@ -36,6 +37,7 @@ for command in (
     demo,
     submit,
     worker,
+    run,
     bench,
     status,
     workers,
