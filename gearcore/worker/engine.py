@@ -8,7 +8,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from gearcore._blocking import Connection, Waker, Watch
 from gearcore.errors import GearcoreError
@@ -55,6 +54,7 @@ class Engine:
         self._attention = True
         self._answered = False
         self._stop_by: float | None = None
+        self._halted = False
         self._waker = Waker()
         self._watch = Watch(self._waker)
         self._targets = [Target(s, lane) for lane in make_lanes(functions) for s in settings.servers]
@@ -130,8 +130,7 @@ class Engine:
 
     def halt(self) -> None:
         """End at once, and leave the jobs that run to the servers. From any thread, and signal handlers."""
-        self._settings = replace(self._settings, grace=0.0)
-        self._stop_by = 0.0
+        self._halted = True
         self.stop()
         self._executor.halt()
 
@@ -197,7 +196,7 @@ class Engine:
             self._stop_by = now + self._settings.grace
             for link in self._links.values():
                 link.session.stop()
-        if self._stop_by is not None and now >= self._stop_by:
+        if self._halted or (self._stop_by is not None and now >= self._stop_by):
             log.warning("the jobs that are left are given back")
             return False
         for target in self._targets:
