@@ -18,9 +18,9 @@ from gearcore.session.fleet import Fleet, Place, State
 
 __all__ = ["Connections", "Link"]
 
-_JUST_NOW: Final = 0.001
-"""Seconds for which a connection is taken to live on when something was heard of it: it could as well end
-while a request is on its way."""
+_JUST_NOW: Final = 0.0001
+"""Seconds for which a connection is taken to live on when something was heard of it: no more than a request
+takes to get there, while it could end as well, and less than a server takes to end and start again."""
 
 
 class Link:
