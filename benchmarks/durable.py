@@ -20,7 +20,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 
 from benchmarks.server.build import build
 from benchmarks.server.servers import find_gearmand, wait_until_it_listens
@@ -82,15 +81,15 @@ def main() -> None:
                             result = load(loadgen, port, pid, *shape.split())
                             figures.setdefault((name, mode), []).append(result["ops_per_s"])
                             print(f"{mode:15}{name:9}{result['ops_per_s']:>12,.0f}", flush=True)
-        middle = {key: median(values) for key, values in figures.items()}
-        print("median, in jobs a second")
-        for (name, mode), value in middle.items():
+        best = {key: max(values) for key, values in figures.items()}  # other work only makes it slower
+        print("best, in jobs a second")
+        for (name, mode), value in best.items():
             print(f"{mode:15}{name:9}{value:>12,.0f}")
         for mode in (SUBMIT, SUBMIT_PLAIN, DRAIN):
-            stored = middle["store", mode]
-            of_memory = f"{stored / middle['memory', mode]:.0%} of memory only"
-            if ("gearmand", mode) in middle:
-                print(f"{mode}: {stored / middle['gearmand', mode]:.0f} times gearmand, {of_memory}")
+            stored = best["store", mode]
+            of_memory = f"{stored / best['memory', mode]:.0%} of memory only"
+            if ("gearmand", mode) in best:
+                print(f"{mode}: {stored / best['gearmand', mode]:.0f} times gearmand, {of_memory}")
             else:
                 print(f"{mode}: {of_memory}")
         if given.replayed:
