@@ -231,6 +231,48 @@ class TestConnection:
         ):
             admin.version()
 
+    @pytest.mark.parametrize(
+        ("ask", "answer"),
+        [
+            (AdminClient.dead_letters, b"H:1\tf\t3\t1700000000\n.\n"),
+            (AdminClient.dead_letters, b"H:1\tf\tthree\t1700000000\tWORK_FAIL\n.\n"),
+            (AdminClient.dead_letter, b"H:1\tf\t3\t1700000000\tWORK_FAIL\nunique\tu\n.\n"),
+            (
+                AdminClient.dead_letter,
+                b"H:1\tf\t3\t1700000000\tWORK_FAIL\nunique\tu\nworkload\tno base 64\n.\n",
+            ),
+        ],
+        ids=["fields", "number", "lines", "workload"],
+    )
+    def test_dead_letters_that_nobody_understands(self, ask, answer):
+        def speak(peer):
+            peer._socket.recv(100)
+            peer.send_bytes(answer + b".\n")
+            peer.wait_until_closed()
+
+        with (
+            FakeServer(speak) as server,
+            AdminClient(server.address, timeout=PATIENCE) as admin,
+            pytest.raises(ProtocolError, match="not understood"),
+        ):
+            ask(admin, *([] if ask is AdminClient.dead_letters else ["H:1"]))
+
+    def test_a_store_that_fails_says_so_of_its_dead_letters(self):
+        def speak(peer):
+            for _ in range(3):
+                peer._socket.recv(100)
+                peer.send_bytes(b"ERR QUEUE_ERROR the+disk+is+full\r\n")
+            peer.wait_until_closed()
+
+        with FakeServer(speak) as server, AdminClient(server.address, timeout=PATIENCE) as admin:
+            for ask in (
+                admin.dead_letters,
+                lambda: admin.dead_letter("H:1"),
+                lambda: admin.retry_dead("H:1"),
+            ):
+                with pytest.raises(ServerError, match="the disk is full"):
+                    ask()
+
     def test_what_came_unasked_is_dropped(self):
         told = threading.Event()
 
