@@ -3,6 +3,9 @@
 Cython's own looks for a C file beside each source. A .pxd has none: its inline functions are compiled into
 every module that cimports it, under a name that is relative to src/. Here a source is known by its name in
 src/gearcore, from wherever a process runs, and its lines are those that any of the modules has compiled.
+
+The line of a .pxd that defines a function is none of them: it runs when a module is imported that has it,
+as a line of that module, so that it would always be missed. The lines within count as they are run.
 """
 
 from __future__ import annotations
@@ -45,7 +48,11 @@ class Plugin(CythonPlugin):
             for c_file in SOURCES.glob("*.c"):
                 for name, code in self._parse_cfile_lines(str(c_file)).items():
                     if "gearcore" in Path(name).parts:  # and not of Cython's own
-                        self._parsed_c_files.setdefault(Path(name).name, {}).update(code)
+                        self._parsed_c_files.setdefault(Path(name).name, {}).update(
+                            (line, text)
+                            for line, text in code.items()
+                            if not (name.endswith(".pxd") and text.startswith("cdef inline "))
+                        )
         return self._parsed_c_files
 
 
