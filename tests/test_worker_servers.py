@@ -11,7 +11,7 @@ from fake_server import PATIENCE, FakeServer
 
 import gearcore.aio
 import gearcore.session.pauses
-from gearcore import Client, ConnectionLost, Server, ServerUnavailable, Worker
+from gearcore import Client, ConnectionLost, Server, ServerUnavailable, TimedOut, Worker
 from gearcore._codec import pack_response
 from gearcore.protocol import PacketType as P
 
@@ -101,6 +101,54 @@ def test_what_a_lost_server_had_to_answer_is_asked_of_another(cls, running):
 
             with running(worker):
                 assert [job.result(PATIENCE) for job in jobs] == [b"", b""]
+
+
+def send_much(worker):
+    """Have a worker's function send more than a connection holds; returns a list for what it meets."""
+    part, errors = bytes(1_000_000), []
+
+    def send(job):
+        try:
+            for _ in range(20):
+                job.send_data(part)
+        except Exception as error:
+            errors.append(error)
+            raise
+
+    async def send_async(job):
+        try:
+            for _ in range(20):
+                await job.send_data(part)
+        except Exception as error:
+            errors.append(error)
+            raise
+
+    worker.register("f", send_async if isinstance(worker, gearcore.aio.Worker) else send)
+    return errors
+
+
+def test_a_job_learns_that_its_server_reads_nothing(make, running):
+    heard = threading.Event()
+
+    def script(peer):
+        peer.receive(P.CAN_DO)
+        peer.receive(P.CAN_DO)
+        peer.receive(P.GRAB_JOB_ALL)
+        peer.send(P.JOB_ASSIGN, b"H:1", b"f", b"")
+        assert heard.wait(PATIENCE)
+
+    with Server(port=0) as good, FakeServer(script) as bad:
+        worker = make([str(bad), f"127.0.0.1:{good.port}"], timeout=0.2)
+        errors = send_much(worker)
+        worker.register("other", lambda job: b"served" if errors else b"")
+        with running(worker), Client(f"127.0.0.1:{good.port}", timeout=PATIENCE) as client:
+            give_up = time.monotonic() + PATIENCE
+            while client.submit("other", b"").result(PATIENCE) != b"served":
+                assert time.monotonic() < give_up
+            heard.set()
+    (error,) = errors
+    assert isinstance(error, TimedOut)
+    assert str(error) == f"waited 0.2 s for {bad} to take data"
 
 
 def test_a_bad_server_alone_is_named(make):

@@ -154,7 +154,7 @@ class Link(asyncio.Protocol):
         if self.gone.done():
             error = self.gone.result()
             text = f"the connection to {self} was closed" if error is None else str(error)
-            raise ConnectionLost(text) from error
+            raise (TimedOut if isinstance(error, TimedOut) else ConnectionLost)(text) from error
 
 
 class Engine:

@@ -224,7 +224,8 @@ class Link:
 
     def _check(self) -> None:
         if self.broken is not None:
-            raise type(self.broken)(str(self.broken)) from self.broken
+            kind = TimedOut if isinstance(self.broken, TimedOut) else ConnectionLost
+            raise kind(str(self.broken)) from self.broken
         if self.closed:
             raise ConnectionLost(f"the connection to {self.session.server} was closed")
 
