@@ -69,7 +69,7 @@ class Link(asyncio.Protocol):
                     log.warning("%s: %s", self, item)
         except GearcoreError as error:
             self.leave(error)
-        self._engine.change()
+        self._engine.step()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection ended."""
@@ -240,9 +240,10 @@ class Engine:
         """Something changed: at the end of this turn of the event loop, start jobs, grab, and send."""
         if not self._changing:
             self._changing = True
-            self._loop.call_soon(self._step)
+            self._loop.call_soon(self.step)
 
-    def _step(self) -> None:
+    def step(self) -> None:
+        """Start jobs, grab, and send."""
         self._changing = False
         while self._waiting and len(self._running) < self._concurrency:
             task = self._loop.create_task(self._perform(self._waiting.popleft()))
@@ -268,16 +269,19 @@ class Engine:
             # Each has a context of its own, as in a task of its own.
             outcome = await in_context(self._context.copy(), self._runner.run(job))
             self._end(job, outcome)
-            self.change()  # in case that the next one awaits something
             seconds = time.monotonic() - begin
             # A function that cancelled its own task leaves it to nobody else.
             if not self._waiting or seconds > _TURN or count == self._row or task.cancelling():
                 break
+            self.change()  # in case that the next one awaits something
             job = self._waiting.popleft()
         self._crew.note_duration(seconds, count)
         # Not by the callback, which would come after the next step.
         self._running.discard(task)
-        self.change()
+        if self._running:
+            self.change()  # their ends may come in this turn too, and go out together
+        else:
+            self.step()
 
     def _end(self, job: WorkerJob, outcome: Outcome) -> None:
         link = job._outlet
