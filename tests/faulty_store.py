@@ -19,19 +19,24 @@ class FaultyStore(MemoryStore):
         """What the next commits raise, one after the other."""
         self.begun: SimpleQueue[Batch] = SimpleQueue()
         """The batches that it was given."""
-        self._at_work = threading.Event()
-        self._at_work.set()
+        self._paused = False
+        self._passes = threading.Semaphore(0)
 
     def pause(self) -> None:
-        """Have commits take until `go_on`."""
-        self._at_work.clear()
+        """Have commits take until `go_on`, or until `let_one_pass` is called once for each."""
+        self._passes = threading.Semaphore(0)
+        self._paused = True
 
     def go_on(self) -> None:
-        self._at_work.set()
+        self._paused = False
+        self.let_one_pass()
+
+    def let_one_pass(self) -> None:
+        self._passes.release()
 
     def commit(self, batch: Batch) -> None:
         self.begun.put(batch)
-        assert self._at_work.wait(PATIENCE)
+        assert not self._paused or self._passes.acquire(timeout=PATIENCE)
         if self.faults:
             raise self.faults.pop(0)
         super().commit(batch)
