@@ -92,7 +92,7 @@ class Worker(BaseClient):
             with self.job_lock:
                 if self.job_queue:
                     found.append(self.job_queue.popleft())
-                    self.waiting_for_jobs -= 1
+                    self._noteEnd(stops)
                 return bool(found) or self._stops != stops
 
         try:
@@ -102,7 +102,7 @@ class Worker(BaseClient):
         finally:
             if not found:
                 with self.job_lock:
-                    self.waiting_for_jobs -= 1
+                    self._noteEnd(stops)
         if not found:
             raise errors.InterruptedError
         return found[0]
@@ -113,7 +113,7 @@ class Worker(BaseClient):
         A job that a server hands out meanwhile is for the next ``getJob``.
         """
         with self.job_lock:
-            self._stops += 1
+            self._stopThoseWhoWait()
             for connection in self.active_connections:
                 if connection.state == "SLEEP":
                     connection.changeState("IDLE")
@@ -122,8 +122,17 @@ class Worker(BaseClient):
 
     def _shutdown(self) -> None:
         with self.job_lock:
-            self._stops += 1
+            self._stopThoseWhoWait()
         self._pump.poke()
+
+    def _stopThoseWhoWait(self) -> None:
+        # Nothing is asked for on their account from now on, even if they notice late.
+        self._stops += 1
+        self.waiting_for_jobs = 0
+
+    def _noteEnd(self, stops: int) -> None:
+        if self._stops == stops:
+            self.waiting_for_jobs -= 1
 
     def _onConnect(self, conn: Connection) -> None:
         conn.sendPacket(Packet(constants.REQ, constants.SET_CLIENT_ID, self.client_id))
