@@ -1,5 +1,6 @@
 """The blocking worker, against job servers and against scripted ones."""
 
+import asyncio
 import logging
 import os
 import signal
@@ -9,6 +10,7 @@ import time
 import pytest
 from fake_server import PATIENCE, FakeServer, Peer, free_port
 
+import gearcore.aio
 import gearcore.session.pauses
 from gearcore import (
     Client,
@@ -244,6 +246,20 @@ class TestAgainstServers:
         job = client.submit("quit")
         worker.run()
         assert job.result(PATIENCE) == b""
+
+    def test_the_job_that_stops_a_worker_is_its_last(self, client, server):
+        jobs = [client.submit("quit", background=True) for _ in range(3)]
+        blocking, asynchronous = Worker(server.address), gearcore.aio.Worker(server.address)
+        blocking.register("quit", lambda job: blocking.stop())
+
+        @asynchronous.function("quit")
+        async def quit_(job):
+            asynchronous.stop()
+
+        blocking.run()
+        assert [client.status(job.handle).known for job in jobs] == [False, True, True]
+        asyncio.run(asynchronous.run())
+        assert [client.status(job.handle).known for job in jobs] == [False, False, True]
 
     def test_a_signal_may_stop_it(self, client, server):
         worker = Worker(server.address)

@@ -101,6 +101,7 @@ class Worker(Registry):
         self._stopping = True
         engine, loop = self._engine, self._loop
         if engine is not None and loop is not None:
+            engine.asks = False
             loop.call_soon_threadsafe(engine.stop)
 
     def __repr__(self) -> str:

@@ -186,6 +186,8 @@ class Engine:
         self._targets = [Target(s, lane) for lane in make_lanes(functions) for s in settings.servers]
         self._answered = False
         self._changing = False
+        self.asks = True
+        """Whether jobs are asked for: no more once someone wants it to stop, even before it hears of that."""
         self.stopping = False
         self._stopped = asyncio.Event()
         self._halted = asyncio.Event()
@@ -210,6 +212,7 @@ class Engine:
 
     def stop(self) -> None:
         """Take no more jobs, and end when those in hand have."""
+        self.asks = False
         if not self.stopping:
             self.stopping = True
             self._stopped.set()
@@ -249,7 +252,7 @@ class Engine:
             task = self._loop.create_task(self._perform(self._waiting.popleft()))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
-        if not self.stopping:
+        if self.asks:
             self._crew.grab(self._jobs_left)
         for link in self._links:
             link.flush()
@@ -410,6 +413,7 @@ class Engine:
                     await self._links_changed.wait()
 
     async def _close(self, tasks: set[asyncio.Task[None]]) -> None:
+        self.asks = False
         self.stopping = True
         self._waiting.clear()
         for link in list(self._links):
