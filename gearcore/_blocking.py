@@ -197,6 +197,7 @@ class Watch:
         """Wait for this one no more. To be called before it is closed."""
         number = connection.fileno()
         self._poll.unregister(number)
+        self._sending.discard(number)
         del self._connections[number]
         self._members = tuple(self._connections.items())
 
