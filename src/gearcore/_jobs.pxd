@@ -156,7 +156,10 @@ cdef inline int keep_apart(Core *core, const Submission *asked, Apart *apart) ex
 cdef inline Job *create_job(
     Core *core, Function *function, const Submission *asked, uint64_t hash
 ) except NULL nogil:
-    """A job of its own for a submission: numbered and to be found, in no queue yet. ``hash`` is `hash_asked`'s."""
+    """A job of its own for a submission: numbered and to be found, in no queue yet.
+
+    ``hash`` is that of `hash_asked`.
+    """
     cdef size_t size = job_size(asked.unique_size, asked.reducer_size, asked.workload_size)
     cdef Apart apart
     if asked.workload_size >= LARGE:

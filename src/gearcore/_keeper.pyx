@@ -18,7 +18,18 @@ from gearcore._functions cimport get_function
 from gearcore._heap cimport heap_reserve
 from gearcore._holds cimport refuse_holds, release_holds
 from gearcore._jobs cimport Submission, create_job, find_job, hash_asked, parse_handle
-from gearcore._keep cimport KEPT, KEPT_LATE, NOT_KEPT, SLOTS, Keep, has_gathered, keep_create, keep_deadline, linger, raise_flag
+from gearcore._keep cimport (
+    KEPT,
+    KEPT_LATE,
+    NOT_KEPT,
+    SLOTS,
+    Keep,
+    has_gathered,
+    keep_create,
+    keep_deadline,
+    linger,
+    raise_flag,
+)
 from gearcore._keeping cimport have_room, note
 from gearcore._memory cimport discharge
 from gearcore._output cimport unsent
