@@ -21,6 +21,7 @@ __all__ = [
     "PACKETS",
     "REQUEST_MAGIC",
     "RESPONSE_MAGIC",
+    "SUBMIT_PACKETS",
     "PacketSpec",
     "PacketType",
     "Party",
@@ -105,6 +106,17 @@ class PacketType(enum.IntEnum):
     JOB_ASSIGN_ALL = 40
     GET_STATUS_UNIQUE = 41
     STATUS_RES_UNIQUE = 42
+
+
+SUBMIT_PACKETS: Final = {
+    (Priority.HIGH, False): PacketType.SUBMIT_JOB_HIGH,
+    (Priority.NORMAL, False): PacketType.SUBMIT_JOB,
+    (Priority.LOW, False): PacketType.SUBMIT_JOB_LOW,
+    (Priority.HIGH, True): PacketType.SUBMIT_JOB_HIGH_BG,
+    (Priority.NORMAL, True): PacketType.SUBMIT_JOB_BG,
+    (Priority.LOW, True): PacketType.SUBMIT_JOB_LOW_BG,
+}
+"""The packet that submits a job of a priority, by that and by whether the job is a background one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ import h11
 from gearcore._broker import Connection
 from gearcore._codec import Packet, Parser
 from gearcore._version import __version__
-from gearcore.protocol import REQUEST_MAGIC, RESPONSE_MAGIC, PacketType
+from gearcore.protocol import REQUEST_MAGIC, RESPONSE_MAGIC, SUBMIT_PACKETS, PacketType, Priority
 
 if TYPE_CHECKING:
     from gearcore.server.server import Server
@@ -46,12 +46,7 @@ To close at once would have the system drop the response as well.
 WITH_WORKLOAD = (b"POST", b"PUT")
 METHODS = (b"GET", b"HEAD", *WITH_WORKLOAD)
 
-SUBMIT = {
-    # priority: in the foreground, in the background
-    b"high": (PacketType.SUBMIT_JOB_HIGH, PacketType.SUBMIT_JOB_HIGH_BG),
-    b"normal": (PacketType.SUBMIT_JOB, PacketType.SUBMIT_JOB_BG),
-    b"low": (PacketType.SUBMIT_JOB_LOW, PacketType.SUBMIT_JOB_LOW_BG),
-}
+PRIORITIES = {priority.name.lower().encode(): priority for priority in Priority}
 
 STATUS_OF_ERROR = {b"PERMISSION_DENIED": 403, b"QUEUE_ERROR": 503}
 """The HTTP status for the codes of ERROR packets; 400 for others, which blame the request."""
@@ -120,7 +115,7 @@ class Request:
             raise Refusal(413, f"function, unique id and workload are limited to {max_packet} bytes")
         in_background = headers.get(b"x-gearman-background", b"").lower() == b"true"
         priority = headers.get(b"x-gearman-priority", b"").lower()
-        number = SUBMIT.get(priority, SUBMIT[b"normal"])[in_background]
+        number = SUBMIT_PACKETS[PRIORITIES.get(priority, Priority.NORMAL), in_background]
         arguments = function + b"\0" + unique + b"\0"
         packet_head = struct.pack(">4sII", REQUEST_MAGIC, number, len(arguments) + size) + arguments
         return cls(packet_head, has_workload, in_background)

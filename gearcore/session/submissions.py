@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from gearcore._submissions import Terms
 from gearcore.encoding import BYTES, EMPTY, Encoding, find_encoding
-from gearcore.protocol import PacketType, Priority
+from gearcore.protocol import SUBMIT_PACKETS, PacketType, Priority
 from gearcore.session.arguments import encode_name
 
 __all__ = ["OnLoss", "Submission", "TermsMaker", "Time", "TimeSpan", "check_on_loss"]
@@ -18,15 +18,6 @@ __all__ = ["OnLoss", "Submission", "TermsMaker", "Time", "TimeSpan", "check_on_l
 OnLoss = Literal["report", "resubmit"]
 Time = datetime | float
 TimeSpan = timedelta | float
-
-_SUBMIT: Final = {
-    (Priority.HIGH, False): PacketType.SUBMIT_JOB_HIGH,
-    (Priority.NORMAL, False): PacketType.SUBMIT_JOB,
-    (Priority.LOW, False): PacketType.SUBMIT_JOB_LOW,
-    (Priority.HIGH, True): PacketType.SUBMIT_JOB_HIGH_BG,
-    (Priority.NORMAL, True): PacketType.SUBMIT_JOB_BG,
-    (Priority.LOW, True): PacketType.SUBMIT_JOB_LOW_BG,
-}
 
 _REDUCE: Final = {False: PacketType.SUBMIT_REDUCE_JOB, True: PacketType.SUBMIT_REDUCE_JOB_BACKGROUND}
 
@@ -120,7 +111,7 @@ class TermsMaker:
             packet_type = _REDUCE[bool(background)]
             extra = self.prefix + encode_name(reducer, "reducer") + b"\0"  # and an empty aggregator
         else:
-            packet_type = _SUBMIT[Priority(priority), bool(background)]
+            packet_type = SUBMIT_PACKETS[Priority(priority), bool(background)]
         chosen = self._encoding if encoding is None else find_encoding(encoding)
         return Terms(
             packet_type,

@@ -10,6 +10,7 @@ from gearcore.compat.gear.connection import Connection
 from gearcore.compat.gear.jobs import Job, convert_to_bytes
 from gearcore.compat.gear.packet import Packet
 from gearcore.compat.gear.tasks import OptionReqTask, SubmitJobTask, Task
+from gearcore.protocol import SUBMIT_PACKETS, Priority
 
 __all__ = ["PRECEDENCE_HIGH", "PRECEDENCE_LOW", "PRECEDENCE_NORMAL", "Client"]
 
@@ -17,13 +18,10 @@ PRECEDENCE_NORMAL: Final = 0
 PRECEDENCE_LOW: Final = 1
 PRECEDENCE_HIGH: Final = 2
 
-_SUBMIT: Final = {
-    (PRECEDENCE_NORMAL, False): constants.SUBMIT_JOB,
-    (PRECEDENCE_LOW, False): constants.SUBMIT_JOB_LOW,
-    (PRECEDENCE_HIGH, False): constants.SUBMIT_JOB_HIGH,
-    (PRECEDENCE_NORMAL, True): constants.SUBMIT_JOB_BG,
-    (PRECEDENCE_LOW, True): constants.SUBMIT_JOB_LOW_BG,
-    (PRECEDENCE_HIGH, True): constants.SUBMIT_JOB_HIGH_BG,
+_PRIORITIES: Final = {
+    PRECEDENCE_NORMAL: Priority.NORMAL,
+    PRECEDENCE_LOW: Priority.LOW,
+    PRECEDENCE_HIGH: Priority.HIGH,
 }
 
 _STREAK: Final = 4
@@ -61,12 +59,13 @@ class Client(BaseClient):
         ConfigurationError for a bad ``precedence``, GearmanError when no server took the job, with what they
         said, and NoConnectedServersError when none is left to be asked.
         """
-        ptype = _SUBMIT.get((precedence, bool(background)))
-        if ptype is None:
+        priority = _PRIORITIES.get(precedence)
+        if priority is None:
             raise errors.ConfigurationError(f"Invalid precedence value: {precedence!r}")
         name, unique = job.binary_name, job.binary_unique or b""
         if b"\0" in name or b"\0" in unique:
             raise errors.InvalidDataError(f"the name and the unique id of {job!r} must have no NUL byte")
+        ptype = int(SUBMIT_PACKETS[priority, bool(background)])
         packet = Packet(constants.REQ, ptype, b"\0".join((name, unique, job.binary_arguments)))
         refusal = ""
         asked: list[Connection] = []

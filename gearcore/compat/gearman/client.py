@@ -13,8 +13,7 @@ from gearcore.compat.gearman.connection_manager import GearmanConnectionManager
 from gearcore.compat.gearman.constants import (
     JOB_PENDING,
     JOB_UNKNOWN,
-    PRIORITY_HIGH,
-    PRIORITY_LOW,
+    PRIORITIES,
     PRIORITY_NONE,
 )
 from gearcore.compat.gearman.encoding import to_wire
@@ -31,7 +30,7 @@ from gearcore.compat.gearman.job import GearmanJobRequest
 from gearcore.compat.gearman.request_updates import Sent, ask, is_news, settle
 from gearcore.errors import ProtocolError as Offence
 from gearcore.errors import ServerError as Refusal
-from gearcore.protocol import PacketType
+from gearcore.protocol import SUBMIT_PACKETS
 from gearcore.session.client import ClientSession, Terms, new_job
 from gearcore.session.routing import Ring
 
@@ -40,15 +39,9 @@ __all__ = ["GearmanClient"]
 C = TypeVar("C", bound=Collection[GearmanJobRequest])
 
 _TERMS: Final = {
-    (priority, background): Terms(packet_type, background=background)
-    for priority, background, packet_type in (
-        (PRIORITY_NONE, False, PacketType.SUBMIT_JOB),
-        (PRIORITY_LOW, False, PacketType.SUBMIT_JOB_LOW),
-        (PRIORITY_HIGH, False, PacketType.SUBMIT_JOB_HIGH),
-        (PRIORITY_NONE, True, PacketType.SUBMIT_JOB_BG),
-        (PRIORITY_LOW, True, PacketType.SUBMIT_JOB_LOW_BG),
-        (PRIORITY_HIGH, True, PacketType.SUBMIT_JOB_HIGH_BG),
-    )
+    (priority, background): Terms(SUBMIT_PACKETS[ours, background], background=background)
+    for priority, ours in PRIORITIES.items()
+    for background in (False, True)
 }
 
 

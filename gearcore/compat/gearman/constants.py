@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gearcore.protocol import DEFAULT_PORT
+from gearcore.protocol import DEFAULT_PORT, Priority
 
 __all__ = [
     "DEFAULT_GEARMAN_PORT",
@@ -25,6 +25,13 @@ DEFAULT_GEARMAN_PORT: Final = DEFAULT_PORT
 PRIORITY_NONE: Final = None
 PRIORITY_LOW: Final = "LOW"
 PRIORITY_HIGH: Final = "HIGH"
+
+PRIORITIES: Final = {
+    PRIORITY_NONE: Priority.NORMAL,
+    PRIORITY_LOW: Priority.LOW,
+    PRIORITY_HIGH: Priority.HIGH,
+}
+"""gearcore's, by the API's."""
 
 JOB_UNKNOWN: Final = "UNKNOWN"
 """Not submitted yet, or its connection was lost."""

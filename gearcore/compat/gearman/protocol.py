@@ -14,11 +14,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gearcore.codec import pack_request, pack_response, unpack_arguments
 from gearcore.compat.gearman.connection_manager import GearmanConnectionManager
-from gearcore.compat.gearman.constants import PRIORITY_HIGH, PRIORITY_LOW, PRIORITY_NONE
+from gearcore.compat.gearman.constants import PRIORITIES, PRIORITY_HIGH, PRIORITY_LOW, PRIORITY_NONE
 from gearcore.compat.gearman.encoding import name_from_wire, to_wire
 from gearcore.compat.gearman.errors import ProtocolError
 from gearcore.errors import ProtocolError as Offence
-from gearcore.protocol import HEADER_SIZE, PACKETS, REQUEST_MAGIC, RESPONSE_MAGIC, PacketType
+from gearcore.protocol import (
+    HEADER_SIZE,
+    PACKETS,
+    REQUEST_MAGIC,
+    RESPONSE_MAGIC,
+    SUBMIT_PACKETS,
+    PacketType,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -103,15 +110,6 @@ __all__ += sorted(set(GEARMAN_COMMAND_TO_NAME.values()) - set(__all__))
 
 _HEADER: Final = struct.Struct(">4sII")
 
-_SUBMIT: Final = {
-    (False, PRIORITY_NONE): PacketType.SUBMIT_JOB,
-    (False, PRIORITY_LOW): PacketType.SUBMIT_JOB_LOW,
-    (False, PRIORITY_HIGH): PacketType.SUBMIT_JOB_HIGH,
-    (True, PRIORITY_NONE): PacketType.SUBMIT_JOB_BG,
-    (True, PRIORITY_LOW): PacketType.SUBMIT_JOB_LOW_BG,
-    (True, PRIORITY_HIGH): PacketType.SUBMIT_JOB_HIGH_BG,
-}
-
 
 def get_command_name(cmd_type: Any) -> Any:
     """The name of a packet by its number; of an unknown one, the number."""
@@ -120,7 +118,7 @@ def get_command_name(cmd_type: Any) -> Any:
 
 def submit_cmd_for_background_priority(background: Any, priority: str | None) -> int:
     """The number of the packet that submits such a job. Raises KeyError for another priority."""
-    return int(_SUBMIT[bool(background), priority])
+    return int(SUBMIT_PACKETS[PRIORITIES[priority], bool(background)])
 
 
 def parse_binary_command(in_buffer: Buffer, is_response: bool = True) -> Parsed:
