@@ -11,7 +11,7 @@ from fake_server import free_port
 from pages import blocks
 from peers import missing_peer, needs
 
-from gearcore import Server, Worker
+from gearcore import Client, Server, Worker
 
 SERVERS, TOOLS, ADMIN = blocks("README.md", "sh")
 (PHP,) = blocks("README.md", "php")
@@ -82,10 +82,12 @@ def test_the_certificates_of_the_service(tmp_path, authority):
 @pytest.fixture
 def port(running):
     """The port of a server with a worker for ``reverse``."""
-    with Server(port=0) as server:
+    with Server(port=0) as server, Client(server.addresses) as client:
         worker = Worker(server.addresses)
         worker.register("reverse", lambda job: job.workload[::-1])
         with running(worker):
+            # A list of functions has it only once the worker is there, and idle.
+            assert client.submit("reverse", b"hello").result(PATIENCE) == b"olleh"
             yield str(server.port)
 
 

@@ -546,8 +546,13 @@ class TestAgainstScripts:
             os.kill(os.getpid(), signal.SIGINT)
             peer.wait_until_closed()
 
-        with FakeServer(script) as server, pytest.raises(KeyboardInterrupt):
-            self.worker(server).run()
+        # What runs in the background of a shell ignores it.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with FakeServer(script) as server, pytest.raises(KeyboardInterrupt):
+                self.worker(server).run()
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def test_a_signal_that_stops_it_while_it_waits(self):
         def script(peer):
