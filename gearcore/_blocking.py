@@ -9,11 +9,12 @@ import contextlib
 import math
 import socket
 import ssl
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from gearcore._connecting import connect, explain
-from gearcore._waiting import READ, WRITE, Deadline, Waker, make_poll
+from gearcore._waiting import READ, WRITE, Deadline, Vigil, Waker, make_poll
 from gearcore.address import ServerAddress
 from gearcore.errors import ConnectionLost
 
@@ -24,6 +25,10 @@ __all__ = ["Connection", "Deadline", "Waker", "Watch"]
 
 _RECEIVE_SIZE: Final = 256 * 1024
 
+_JUST_NOW: Final = 0.0001
+"""Seconds for which a connection is taken to live on when something was heard of it: no more than a request
+takes to get there, while it could end as well, and less than a server takes to end and start again."""
+
 _MORE: Final = getattr(socket, "MSG_MORE", 0)
 
 
@@ -31,13 +36,15 @@ class Connection:
     """A connection to the job server at ``address``: TCP, TLS over it, or a Unix socket.
 
     ``waker``, if there is one, can end its waits. Only ``wait`` waits; ``send`` and ``receive`` do what can
-    be done at once, and raise ConnectionLost when the connection has ended. While one thread waits another
+    be done at once, and raise ConnectionLost when the connection has ended. ``heard`` is the time, of the
+    monotonic clock, when something came last. While one thread waits another
     may send; apart from that they are not for several threads at a time. To wait for several connections see
     ``Watch``.
     """
 
     def __init__(self, address: ServerAddress, sock: socket.socket, waker: Waker | None = None) -> None:
         self.address = address
+        self.heard = time.monotonic()
         self._socket = sock
         self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
         self._unsent: deque[memoryview] = deque()
@@ -129,12 +136,18 @@ class Connection:
             raise self._lost(explain(error)) from error
         if not size:
             raise self._lost("the server closed it")
+        self.heard = time.monotonic()
         return self._buffer[:size]
 
     @property
     def ready(self) -> bool:
         """Whether there is something to receive, or the connection has ended. Cheaper than to try."""
         return bool(self._look.poll(0)) or self.readable
+
+    @property
+    def idle(self) -> bool:
+        """Whether it lives on, with nothing to receive; it is taken to for a moment after something came."""
+        return time.monotonic() < self.heard + _JUST_NOW or not self.ready
 
     @property
     def readable(self) -> bool:
@@ -184,6 +197,7 @@ class Watch:
         # The same, which no other thread changes while one looks at them; and those with something unsent.
         self._members: tuple[tuple[int, Connection], ...] = ()
         self._sending: set[int] = set()
+        self._vigil = Vigil()
 
     def add(self, connection: Connection) -> None:
         """Wait for this one too, until ``remove``."""
@@ -201,13 +215,15 @@ class Watch:
         del self._connections[number]
         self._members = tuple(self._connections.items())
 
-    def wait(self, deadline: Deadline) -> list[Connection]:
+    def wait(self, deadline: Deadline, for_one: bool = False) -> list[Connection]:
         """Wait until one of the connections has something to receive, or room for what it has not sent, or
         has ended; or for a wake, or until it is time. Returns the connections that are ready.
-        """
-        return self.wait_seconds(deadline.remaining())
 
-    def wait_seconds(self, seconds: float) -> list[Connection]:
+        ``for_one`` says that one answer is due, no more: see ``Vigil``.
+        """
+        return self.wait_seconds(deadline.remaining(), for_one)
+
+    def wait_seconds(self, seconds: float, for_one: bool = False) -> list[Connection]:
         """The same, for so many seconds."""
         ready: list[Connection] = []
         for number, connection in self._members:
@@ -215,7 +231,8 @@ class Watch:
                 self._wait_for_room(number, connection)
             if connection._tls is not None and connection.readable:
                 ready.append(connection)
-        for number, _ in self._poll.poll(0 if ready else math.ceil(seconds * 1000)):
+        timeout = 0 if ready else math.ceil(seconds * 1000)
+        for number, _ in self._vigil.poll(self._poll, timeout) if for_one else self._poll.poll(timeout):
             found = self._connections.get(number)
             if found is None:
                 assert self._waker is not None, "it is the only other thing that is waited for"

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import select
 import socket
 import time
 from typing import Final, Protocol
 
-__all__ = ["READ", "WRITE", "Deadline", "Poll", "Waker", "make_poll", "wait_for"]
+__all__ = ["READ", "WRITE", "Deadline", "Poll", "Vigil", "Waker", "make_poll", "wait_for"]
 
 _LONGEST_WAIT: Final = 86400.0
 """Seconds of one wait at most. What the system calls take has a limit; who waits longer waits again."""
 
 _LONGEST_SELECT: Final = 0.5
 """Seconds of one ``select`` at most: on Windows, signals are handled between two of them only."""
+
+_AWAKE: Final = 5e-5
+"""Seconds for which an answer is awaited awake."""
+
+_SOON: Final = 1e-4
+"""Seconds within which the last one must have come: to be woken for it is part of them."""
+
+_OURS: Final = 4e-6
+"""Seconds that it takes at most to give way to nobody."""
+
+_LONGEST_REST: Final = 255
+"""How many waits are slept through after one that was awake in vain, at most."""
+
+_give_way: Final = getattr(os, "sched_yield", lambda: time.sleep(0))
 
 READ: Final = getattr(select, "POLLIN", 1)
 """Of what is waited for: that there is something to read, or that it has ended."""
@@ -113,6 +128,61 @@ class Poll(Protocol):
         """Wait, for so many milliseconds, and return who is ready, for what."""
 
 
+class Vigil:
+    """Whether to stay awake while one answer is due.
+
+    To fall asleep and to be woken takes a processor some microseconds, and a virtual one tens of them: longer
+    than a server close by takes to answer. So a wait begins awake if the last one was short. When that is in
+    vain, or somebody else wants the processor, the next waits are slept through: twice as many after each
+    such time. With a single processor all are, since who answers needs it.
+    """
+
+    __slots__ = ("_alone", "_awake", "_begun", "_in_vain", "_rest", "_soon", "_vain")
+
+    def __init__(self) -> None:
+        self._alone = _processors() == 1
+        self._begun = 0.0
+        self._awake = self._soon = self._in_vain = False
+        self._vain = self._rest = 0
+
+    def begin(self) -> bool:
+        """A wait begins; returns whether to be awake."""
+        self._begun = time.monotonic()
+        self._awake = self._soon and not self._rest and not self._alone
+        self._in_vain = False
+        return self._awake
+
+    def goes_on(self) -> bool:
+        """There is no answer yet: let others have the processor; returns whether to be awake still."""
+        looked = time.monotonic()
+        _give_way()
+        now = time.monotonic()
+        self._in_vain = now - looked > _OURS or now - self._begun > _AWAKE
+        return not self._in_vain
+
+    def end(self) -> None:
+        """The wait is over."""
+        self._soon = time.monotonic() - self._begun < _SOON
+        if self._in_vain:
+            self._rest = self._vain = min(2 * self._vain + 1, _LONGEST_REST)
+        elif self._awake:
+            self._vain //= 2
+        elif self._rest:
+            self._rest -= 1
+
+    def poll(self, poll: Poll, timeout: int) -> list[tuple[int, int]]:
+        """Wait, and return what ``poll.poll(timeout)`` does."""
+        ready: list[tuple[int, int]] = []
+        if timeout and self.begin():
+            while not (ready := poll.poll(0)) and self.goes_on():
+                pass
+        if not ready:
+            ready = poll.poll(timeout)
+        if timeout:
+            self.end()
+        return ready
+
+
 class SelectPoll:
     """``select.poll`` where there is none, as on Windows."""
 
@@ -147,6 +217,13 @@ class SelectPoll:
 def make_poll() -> Poll:
     """An object to wait for descriptors with."""
     return select.poll() if hasattr(select, "poll") else SelectPoll()
+
+
+def _processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def wait_for(number: int, interest: int, seconds: float) -> bool:

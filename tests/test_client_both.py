@@ -296,6 +296,26 @@ async def test_a_timeout_ends_the_wait_and_not_the_job(connect, server, hand):
 
 
 @scene
+async def test_calls_at_the_same_time_have_timeouts_of_their_own(connect):
+    def mute(peer):
+        peer.accept_options()
+        peer.wait_until_closed()
+
+    with FakeServer(mute) as server:
+        async with connect(str(server)) as client:
+
+            async def wait(timeout):
+                begun = time.monotonic()
+                with pytest.raises(TimedOut, match=rf"waited {timeout} s for"):
+                    await client.echo(b"x", timeout=timeout)
+                return time.monotonic() - begun
+
+            timeouts = 0.3, 0.1, 0.2, 0.1, 0.3
+            for timeout, seconds in zip(timeouts, await asyncio.gather(*map(wait, timeouts)), strict=True):
+                assert timeout - 0.01 < seconds < PATIENCE / 2
+
+
+@scene
 async def test_callbacks(connect, server, hand, caplog):
     async with connect(str(server)) as client:
         job = await client.submit("f")

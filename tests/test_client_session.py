@@ -247,6 +247,16 @@ def test_a_twin_that_was_given_up_hears_no_more_and_the_other_does(session):
     assert not given_up.news
     assert not given_up.ended
     assert session.in_flight == (0, 0)
+    assert session.awaited == 0
+
+
+def test_how_much_is_awaited(session):
+    assert session.awaited == 0
+    submit(session, unique="u")
+    session.ask(ask_echo(b"x"))
+    assert (session.awaited, session.in_flight) == (2, (1, 1))
+    receive(session, (P.ECHO_RES, b"x"), (P.WORK_COMPLETE, b"H:1", b"end"))
+    assert session.awaited == 0
 
 
 def test_a_background_twin_gets_no_copy(session):

@@ -12,6 +12,7 @@ from typing import Any, cast
 from gearcore._connecting import explain
 from gearcore.address import ServerAddress
 from gearcore.aio.connecting import connect
+from gearcore.aio.vigil import LoopVigil
 from gearcore.errors import ConnectionLost, ProtocolError, ServerUnavailable, TimedOut
 from gearcore.session.client import ClientSession
 from gearcore.session.fleet import Fleet, Place, State
@@ -30,7 +31,8 @@ class Link(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self._links = links
         self._loop = asyncio.get_running_loop()
-        self._flushed = False
+        self._flushes = False
+        self._vigil = LoopVigil(self._loop)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """There is a connection."""
@@ -40,6 +42,7 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes from the server."""
         self.heard = self._loop.time()
+        self._vigil.end()
         if self.place.state is State.SILENT:
             self.place.state = State.LIVE
         try:
@@ -60,18 +63,26 @@ class Link(asyncio.Protocol):
             cause = explain(error) if isinstance(error, OSError) else str(error)
         self._links.lose(self, ConnectionLost(f"the connection to {self.place.name} ended: {cause}"))
 
-    def flush(self) -> None:
-        """Send what there is to send: at once, or at the end of the event loop's turn if something was."""
-        if not self._flushed:
-            self._flushed = True
-            self._loop.call_soon(self._flush_rest)
-            self._write()
+    def ask(self, request: Request) -> None:
+        """Ask the server: at once, or where others are under way with what else is asked in this turn."""
+        self.session.ask(request)
+        if self.session.in_flight[0] == 1:
+            self.send()
+        elif not self._flushes:
+            self._flushes = True
+            self._loop.call_soon(self._flush)
 
-    def _flush_rest(self) -> None:
-        self._flushed = False
-        self._write()
+    def _flush(self) -> None:
+        self._flushes = False
+        self.send()
 
-    def _write(self) -> None:
+    def expect(self) -> None:
+        """Somebody waits for what comes next."""
+        if self.session.awaited == 1:
+            self._vigil.begin()
+
+    def send(self) -> None:
+        """Send what there is to send."""
         parts = self.session.parts_to_send()
         if parts and self.transport is not None and not self.transport.is_closing():
             self.transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
@@ -148,17 +159,19 @@ class Connections(ABC):
 
     async def _wait(self, future: asyncio.Future[None], end: float) -> bool:
         """Wait for a future until that time; returns whether it came."""
+        if end == math.inf:
+            await future
+            return True
         loop = future.get_loop()
-        timer = None if end == math.inf else loop.call_at(end, future.cancel)
+        timer = loop.call_at(end, future.cancel)
         try:
             await future
         except asyncio.CancelledError:
-            if timer is None or loop.time() < end or _is_cancelled():
+            if loop.time() < end or _is_cancelled():
                 raise
             return False
         finally:
-            if timer is not None:
-                timer.cancel()
+            timer.cancel()
         return True
 
     async def _route(self, route: bytes, end: float, wanted: Place | None = None) -> Link:
@@ -226,7 +239,7 @@ class Connections(ABC):
         try:
             link = await self._open(place, self._connect_timeout)
             # A server that takes connections and says nothing is no better than one that takes none.
-            link.flush()
+            link.send()
             while not link.session.accepted and link.transport is not None:
                 if link.transport.is_closing() or not await self._turn(end):
                     break

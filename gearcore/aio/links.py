@@ -17,6 +17,7 @@ from typing import Any
 
 from gearcore.address import ServerAddress
 from gearcore.aio.connections import Connections, Link, wake
+from gearcore.aio.deadlines import Answer, Deadlines
 from gearcore.errors import GearcoreError, ServerUnavailable, TimedOut
 from gearcore.session.batches import expire
 from gearcore.session.callbacks import Callbacks
@@ -59,6 +60,8 @@ class Links(Connections):
 
     def _begin(self, loop: asyncio.AbstractEventLoop | None) -> None:
         super()._begin(loop)
+        if loop is not None:
+            self._deadlines = Deadlines(loop)
         self._settling = False
         # What lost its connection and is to be asked again: with its error, and until when.
         self._homeless: deque[tuple[Request, GearcoreError, float]] = deque()
@@ -74,24 +77,28 @@ class Links(Connections):
         Raises the error if the answer is one, and TimedOut.
         """
         loop = self.loop
-        end = loop.time() + seconds
+        left = seconds
         only = place or self._alone
         if only is not None and only.session is not None and not self._closed:
             link: Link = only.session.link
         else:
+            end = loop.time() + seconds
             link = await self._route(request.route, end, place)
-        answered = loop.create_future()
-        request.watcher = lambda request: wake(answered) if request.answered else None
-        link.session.ask(request)
-        link.flush()
+            left = max(end - loop.time(), 0.0)
+        answer: Answer = loop.create_future()
+        request.watcher = partial(_answer, answer)
+        link.ask(request)
         asked = loop.time()
+        link.expect()
+        self._deadlines.add(answer, left)
         try:
-            if not await self._wait(answered, end):
+            if not await answer:
                 raise self._unanswered(request, asked, seconds)
         except BaseException:
             request.abandoned = True
             raise
         finally:
+            self._deadlines.remove(answer, left)
             request.watcher = None
         if request.error is not None:
             raise request.error
@@ -113,7 +120,7 @@ class Links(Connections):
                         job.fail(copy(error))
             else:
                 link.session.ask_all(part)
-                link.flush()
+                link.send()
 
     async def wait_for_all(self, jobs: list[Any], seconds: float) -> None:
         """Wait until each of the jobs is acknowledged or refused."""
@@ -147,6 +154,8 @@ class Links(Connections):
         while not done():
             waiter = loop.create_future()
             news_of(job).waiters.append(waiter)
+            if job.session is not None:
+                job.session.link.expect()
             if not await self._wait(waiter, end) and not done():
                 raise TimedOut(f"waited {max(timeout or 0.0, 0.0):g} s for {job.what} from {job.server}")
 
@@ -160,6 +169,7 @@ class Links(Connections):
         self._closed = True
         if asyncio.get_running_loop() is not self._loop:
             return
+        self._deadlines.close()
         for place in self._fleet.places:
             if place.session is not None:
                 self.lose(place.session.link, f"the client of {self.name} was closed")
@@ -230,8 +240,7 @@ class Links(Connections):
             _fail(request, error)
             raise
         else:
-            link.session.ask(request)
-            link.flush()
+            link.ask(request)
 
 
 def news_of(job: JobRequest) -> News:
@@ -252,6 +261,11 @@ def _expire(job: JobRequest) -> None:
         expire(job)
         if job.watcher is not None:
             job.watcher(job)
+
+
+def _answer(answer: Answer, request: Request) -> None:
+    if request.answered and not answer.done():
+        answer.set_result(True)
 
 
 def _is_answered(request: Request) -> bool:

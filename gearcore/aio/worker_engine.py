@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from gearcore._connecting import explain
 from gearcore.aio.connecting import connect
+from gearcore.aio.vigil import LoopVigil
 from gearcore.aio.worker_job import Runner, WorkerJob, in_context
 from gearcore.errors import ConnectionLost, GearcoreError, TimedOut
 from gearcore.protocol import PacketType
@@ -47,6 +48,7 @@ class Link(asyncio.Protocol):
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
         self.gone: asyncio.Future[GearcoreError | None] = self._loop.create_future()
+        self.vigil = LoopVigil(self._loop)
         self._since = time.monotonic()
         self._transport: asyncio.Transport | None = None
         self._room: asyncio.Future[None] | None = None
@@ -59,6 +61,7 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what the server has sent."""
         self._since = time.monotonic()
+        self.vigil.end()
         try:
             for item in self.session.receive(data):
                 if type(item) is Assignment:
@@ -254,10 +257,13 @@ class Engine:
             task.add_done_callback(self._running.discard)
         if self.asks:
             self._crew.grab(self._jobs_left)
+        stands_still = not (self._running or self._settings.prefetch)
         for link in self._links:
             link.flush()
             if link.session.state is WorkerState.STOPPED:
                 link.leave(None)
+            elif stands_still:
+                link.vigil.begin()
 
     async def _perform(self, job: WorkerJob) -> None:
         """Run a job, and then more of those that wait: what does not await needs no task for each.

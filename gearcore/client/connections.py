@@ -7,7 +7,6 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Final
 
 from gearcore._blocking import Connection, Deadline, Waker, Watch
 from gearcore.address import ServerAddress
@@ -18,21 +17,16 @@ from gearcore.session.fleet import Fleet, Place, State
 
 __all__ = ["Connections", "Link"]
 
-_JUST_NOW: Final = 0.0001
-"""Seconds for which a connection is taken to live on when something was heard of it: no more than a request
-takes to get there, while it could end as well, and less than a server takes to end and start again."""
-
 
 class Link:
-    """One connection of a client, with what is in flight on it. ``heard`` is when something came last."""
+    """One connection of a client, with what is in flight on it."""
 
-    __slots__ = ("connection", "heard", "place", "session")
+    __slots__ = ("connection", "place", "session")
 
     def __init__(self, place: Place, connection: Connection) -> None:
         self.place = place
         self.connection = connection
         self.session = ClientSession(place.name, self)
-        self.heard = time.monotonic()
 
 
 class Connections(ABC):
@@ -145,11 +139,10 @@ class Connections(ABC):
     def _is_there(self, link: Link, deadline: Deadline) -> bool:
         # The connection may have ended while nobody looked. Now is the time to notice: once the request is
         # sent there is no telling whether the server took it.
-        if self._led or time.monotonic() < link.heard + _JUST_NOW:
+        if self._led or link.connection.idle:
             return True
-        if link.connection.ready:
-            while link.place.session is link.session and self._receive(link) and not deadline.expired:
-                pass
+        while link.place.session is link.session and self._receive(link) and not deadline.expired:
+            pass
         return link.place.session is link.session
 
     def _connect(self, place: Place, deadline: Deadline) -> None:

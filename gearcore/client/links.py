@@ -169,7 +169,7 @@ class Links(Connections):
             error = self._timed_out(request, deadline)
             request.abandoned = True
             link = None if request.session is None else request.session.link
-            if link is not None and link.heard < begun:
+            if link is not None and link.connection.heard < begun:
                 self._fleet.silent(link.place)
             raise error
 
@@ -191,9 +191,10 @@ class Links(Connections):
     def _lead(self, deadline: Deadline) -> None:
         watch = self._watch or self._make_watch()
         self._led = True
+        for_one = not self._followers and self._awaited() == 1
         self._lock.release()
         try:
-            ready = watch.wait_seconds(deadline.remaining())
+            ready = watch.wait_seconds(deadline.remaining(), for_one=for_one)
         finally:
             self._lock.acquire()
             self._led = False
@@ -210,6 +211,12 @@ class Links(Connections):
                 self._receive(link)
         if self._news:
             self._tell()
+
+    def _awaited(self) -> int:
+        count = 0
+        for link in self._links.values():
+            count += link.session.awaited
+        return count
 
     def _tell(self) -> None:
         while self._news:
@@ -269,10 +276,9 @@ class Links(Connections):
         try:
             data = link.connection.receive()
             if data:
-                link.heard = time.monotonic()
                 if link.place.state is State.SILENT:
                     link.place.state = State.LIVE
-                news = link.session.receive(data, link.heard)
+                news = link.session.receive(data, link.connection.heard)
                 if news:
                     self._news += news
         except (ConnectionLost, ProtocolError) as error:

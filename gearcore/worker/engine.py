@@ -163,7 +163,9 @@ class Engine:
     def _wait(self, until: float) -> list[Connection]:
         self.lock.release()
         try:
-            return self._watch.wait_seconds(max(until - time.monotonic(), 0.0))
+            return self._watch.wait_seconds(
+                max(until - time.monotonic(), 0.0), for_one=self._executor.stands_still
+            )
         finally:
             self.lock.acquire()
 

@@ -52,6 +52,8 @@ class Executor(ABC):
     """Runs jobs, ``slots`` at a time. All methods are called with the engine's lock, unless they say so."""
 
     slots = 1
+    stands_still = False
+    """Whether nothing runs here while the worker waits for what a server says."""
 
     @abstractmethod
     def start(self) -> bool:

@@ -32,6 +32,7 @@ class Inline(Executor):
         self._runner = runner
         self._lock = lock
         self._batch = (prefetch + 1) // 2
+        self.stands_still = not prefetch
         self._ended = 0
         self._sender: threading.Thread | None = None
         self._needed = threading.Event()

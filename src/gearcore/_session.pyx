@@ -97,6 +97,11 @@ cdef class ClientSession:
         """How many requests have no answer yet, and how many jobs are known and have not ended."""
         return len(self._unanswered) - self._first, len(self._jobs)
 
+    @property
+    def awaited(self):
+        """How many of the requests and jobs are still in flight."""
+        return len(self._unanswered) - self._first + len(self._jobs)
+
     cpdef ask(self, Request request):
         """Send a request, which is not in flight on any session."""
         request.write(self._outgoing)

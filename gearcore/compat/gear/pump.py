@@ -131,7 +131,7 @@ class Pump:
         self._rearrange()
         self._lock.release()
         try:
-            for stream in self._watch.wait(deadline):
+            for stream in self._watch.wait(deadline, for_one=self._waiters == 1):
                 connection = self._connections.get(stream)
                 if connection is not None:
                     self._read(connection)

@@ -293,7 +293,7 @@ class GearmanClient(GearmanConnectionManager):
 
     def _refresh(self, connection: GearmanConnection) -> None:
         """Notice that a connection has ended while nobody looked, before anything is sent on it."""
-        if connection.handler is not None and (connection._link is None or connection._link.ready):
+        if connection.handler is not None and (connection._link is None or not connection._link.idle):
             self._read_all(connection)
         if self._looked is not None:
             self._looked.add(connection)
@@ -338,6 +338,10 @@ class GearmanClient(GearmanConnectionManager):
             connection.send(part)
         if connection.writable():
             connection.send()
+
+    def _waits_for_one(self) -> bool:
+        awaited: int = sum([handler.awaited for handler in self.handler_to_connection_map])
+        return awaited == 1
 
     def _lost(self, handler: Any) -> None:
         self._losses += 1

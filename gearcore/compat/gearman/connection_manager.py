@@ -140,7 +140,7 @@ class GearmanConnectionManager:
         readable: Connections = set()
         if failed:
             return readable, set(), failed
-        ready = self._watch.wait_seconds(_LONGEST_WAIT if timeout is None else timeout)
+        ready = self._watch.wait_seconds(_LONGEST_WAIT if timeout is None else timeout, self._waits_for_one())
         for connection in self.connection_list if ready else ():
             if connection._link in ready:
                 readable.add(connection)
@@ -247,6 +247,10 @@ class GearmanConnectionManager:
 
     def _flush(self, connection: GearmanConnection) -> None:
         """Send what there is to send."""
+
+    def _waits_for_one(self) -> bool:
+        """Whether one answer is all that is due."""
+        return True
 
     def _drop(self, connection: GearmanConnection) -> None:
         """Close a connection, and forget its session."""
