@@ -104,7 +104,7 @@ class TestCost:
         finally:
             tracemalloc.stop()
 
-    def test_memory_is_let_go_with_the_packet(self) -> None:
+    def test_memory_stays_for_the_next_packet_until_it_is_not_needed_for_a_while(self) -> None:
         data = pack_request(PacketType.ECHO_REQ, bytes(2**20))
         parser = Parser()
         tracemalloc.start()
@@ -112,7 +112,22 @@ class TestCost:
             for _ in range(3):
                 parser.feed(data[:-1])
                 parser.feed(data[-1:])
+                assert 2**20 < tracemalloc.get_traced_memory()[0] < len(data) + 4096
+            for _ in range(100):
+                parser.feed(SUBMIT)
             assert tracemalloc.get_traced_memory()[0] < 4096
+        finally:
+            tracemalloc.stop()
+
+    def test_much_memory_is_let_go_with_the_packet(self) -> None:
+        data = pack_request(PacketType.ECHO_REQ, bytes(2**23))
+        parser = Parser()
+        tracemalloc.start()
+        try:
+            for _ in range(3):
+                parser.feed(data[:-1])
+                parser.feed(data[-1:])
+                assert tracemalloc.get_traced_memory()[0] < 4096
         finally:
             tracemalloc.stop()
 

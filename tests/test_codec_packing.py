@@ -9,6 +9,7 @@ import sys
 import pytest
 from packets import SUBMIT, every_packet, example, packets_with_arguments
 
+from gearcore._codec import pack_request_head
 from gearcore.codec import Packet, Parser, pack_request, pack_response, unpack_arguments
 from gearcore.errors import (
     TooFewArguments,
@@ -30,6 +31,14 @@ class TestPacking:
             b"\0RES\0\0\0\x0d\0\0\0\x0bH:host:1\0\0\0"
         )
         assert pack_request(9) == b"\0REQ\0\0\0\x09\0\0\0\0"
+
+    def test_a_request_without_its_last_argument(self) -> None:
+        whole = pack_request(PacketType.WORK_COMPLETE, b"H:1", b"result")
+        assert pack_request_head(PacketType.WORK_COMPLETE, 6, b"H:1") + b"result" == whole
+        with pytest.raises(ValueError, match="4294967295"):
+            pack_request_head(PacketType.WORK_COMPLETE, 2**32 - 4, b"H:1")
+        with pytest.raises(ValueError, match="WORK_COMPLETE"):
+            pack_request_head(PacketType.WORK_COMPLETE, 6)
 
     @every_packet
     def test_every_packet_comes_back(self, spec: PacketSpec) -> None:

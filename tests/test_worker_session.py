@@ -348,3 +348,38 @@ def test_every_state_but_the_last_can_be_left_and_reached():
     starts = {state for (state, _), (end, _) in TRANSITIONS.items() if end is not state}
     assert starts == set(WorkerState) - {WorkerState.STOPPED}
     assert ends == set(WorkerState) - {WorkerState.IDLE}
+
+
+@pytest.mark.parametrize("end", ["complete", "update"])
+def test_a_large_payload_is_sent_from_where_it_is(session, end):
+    assign(session)
+    large = bytes(range(256)) * 256
+    if end == "complete":
+        session.complete(b"H:1", large)
+    else:
+        session.update(P.WORK_DATA, b"H:1", large)
+    session.grab()
+    parts = session.parts_to_send()
+    assert len(parts) == 3
+    assert parts[1] is large
+    kind = P.WORK_COMPLETE if end == "complete" else P.WORK_DATA
+    packets = [(packet.type, *packet.args) for packet in Parser().feed(b"".join(parts))]
+    assert packets == [(kind, b"H:1", large), GRAB]
+    assert session.parts_to_send() == []
+
+
+def test_small_packets_are_sent_as_one_piece(session):
+    assign(session)
+    session.complete(b"H:1", b"small")
+    session.grab()
+    (part,) = session.parts_to_send()
+    assert [packet.type for packet in Parser().feed(part)] == [P.WORK_COMPLETE, P.GRAB_JOB_ALL]
+
+
+def test_a_large_payload_that_can_change_is_copied(session):
+    assign(session)
+    large = bytearray(2**16)
+    session.complete(b"H:1", large)
+    large[:] = b"x" * 2**16
+    (packet,) = Parser().feed(b"".join(session.parts_to_send()))
+    assert packet.args == (b"H:1", bytes(2**16))

@@ -96,10 +96,11 @@ class Link(asyncio.Protocol):
 
     def flush(self) -> None:
         """Send what there is to send."""
-        data = self.session.data_to_send()
-        if data and self._transport is not None and not self._transport.is_closing():
+        parts = self.session.parts_to_send()
+        if parts and self._transport is not None and not self._transport.is_closing():
             self._since = time.monotonic()
-            self._transport.write(data)
+            for part in parts:
+                self._transport.write(part)
 
     async def send(self, packet_type: PacketType, handle: bytes, *args: Buffer) -> None:
         """Send an update of a job, and wait until the system has taken most of it."""

@@ -8,9 +8,10 @@ import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from gearcore._codec import Packet, Parser, pack_request
+from gearcore._codec import Packet, Parser, pack_request, pack_request_head
 from gearcore.errors import ProtocolError, ServerError
 from gearcore.protocol import RESPONSE_MAGIC, PacketType
 from gearcore.session.arguments import blame, decode_name, decode_text
@@ -89,6 +90,9 @@ _GRAB: Final = pack_request(PacketType.GRAB_JOB_ALL)
 _ASSIGN: Final = int(PacketType.JOB_ASSIGN)
 _ASSIGN_UNIQ: Final = int(PacketType.JOB_ASSIGN_UNIQ)
 _ASSIGN_ALL: Final = int(PacketType.JOB_ASSIGN_ALL)
+_LARGE: Final = 32 * 1024
+"""Bytes of a payload that is sent from where it is."""
+
 _COMPLETE: Final = int(PacketType.WORK_COMPLETE)
 
 
@@ -135,6 +139,7 @@ class WorkerSession:
         self._client_id = client_id
         self._parser = Parser(expect=RESPONSE_MAGIC)
         self._outgoing: list[bytes] = []
+        self._is_large = False
         self._in_hand: set[bytes] = set()
         self._submitted: deque[object] = deque()
         self._delayed: list[float] = []
@@ -221,7 +226,20 @@ class WorkerSession:
         outgoing = self._outgoing
         data = outgoing[0] if len(outgoing) == 1 else b"".join(outgoing)
         outgoing.clear()
+        self._is_large = False
         return data
+
+    def parts_to_send(self) -> list[bytes]:
+        """The same in one or more pieces, or none: a large payload is a piece of its own, and not copied."""
+        if not self._is_large:
+            return [self.data_to_send()] if self._outgoing else []
+        parts: list[bytes] = []
+        for is_large, group in groupby(self._outgoing, lambda part: len(part) >= _LARGE):
+            pieces = list(group)
+            parts += pieces if is_large else [b"".join(pieces)]
+        self._outgoing.clear()
+        self._is_large = False
+        return parts
 
     def receive(self, data: Buffer) -> list[WorkerNews]:
         """Take bytes from the server.
@@ -262,12 +280,18 @@ class WorkerSession:
     def update(self, packet_type: PacketType, handle: bytes, *args: Buffer) -> None:
         """Send WORK_DATA, WORK_WARNING or WORK_STATUS for a job in hand."""
         self._check_in_hand(handle)
-        self._outgoing.append(pack_request(packet_type, handle, *args))
+        if len(args) == 1 and type(args[0]) is bytes and len(args[0]) >= _LARGE:
+            self._put_large(packet_type, handle, args[0])
+        else:
+            self._outgoing.append(pack_request(packet_type, handle, *args))
 
     def complete(self, handle: bytes, result: Buffer) -> None:
         """End a job with its result."""
         self._check_in_hand(handle)
-        self._outgoing.append(pack_request(_COMPLETE, handle, result))
+        if type(result) is bytes and len(result) >= _LARGE:
+            self._put_large(_COMPLETE, handle, result)
+        else:
+            self._outgoing.append(pack_request(_COMPLETE, handle, result))
         self._in_hand.remove(handle)
         if self.state is WorkerState.LEAVING:
             self._leave_if_empty()
@@ -382,6 +406,10 @@ class WorkerSession:
         self.update(packet_type, handle, *args)
         self._in_hand.remove(handle)
         self._leave_if_empty()
+
+    def _put_large(self, packet_type: int, handle: bytes, payload: bytes) -> None:
+        self._outgoing += pack_request_head(packet_type, len(payload), handle), payload
+        self._is_large = True
 
     def _check_in_hand(self, handle: bytes) -> None:
         if handle not in self._in_hand:

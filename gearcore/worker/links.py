@@ -130,11 +130,14 @@ class Link:
 
     def flush(self) -> None:
         """Send what there is to send, as far as possible at once."""
-        data = self.session.data_to_send()
-        if data or self._stuck is not None:
+        parts = self.session.parts_to_send()
+        if parts or self._stuck is not None:
             self._since = time.monotonic()
             try:
-                self.connection.send(data)
+                for part in parts:
+                    self.connection.send(part, more=part is not parts[-1])
+                if not parts:
+                    self.connection.send()
             except GearcoreError as error:
                 self._break(error)
                 return

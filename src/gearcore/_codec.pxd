@@ -22,6 +22,7 @@ cdef class Parser:
     cdef size_t _capacity
     cdef size_t _start
     cdef size_t _held
+    cdef int _unused  # how often it was fed since it needed the buffer
     cdef bint _feeding
     cdef object _ended  # None, or the class and text of the offence that ended the stream
 
@@ -30,3 +31,4 @@ cdef class Parser:
     cdef object _parse(self, list packets, const char **cursor, const char *end, size_t *wanted)
     cdef int _append(self, const char *data, size_t size, size_t wanted) except -1
     cdef void _drop(self, size_t size) noexcept
+    cdef void _free_buffer(self) noexcept

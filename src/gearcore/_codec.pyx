@@ -45,6 +45,9 @@ from gearcore.protocol import (
 cdef enum:
     MAX_LINE = 8192  # bytes without the newline, as gearmand
     SHOWN = 32  # bytes of an argument in a repr
+    # Of a buffer that nothing is in: new memory for each large packet would cost more than to parse it.
+    MOST_UNUSED = 4 * 1024 * 1024  # bytes that are not given back at once
+    LONGEST_UNUSED = 64  # how often it may not be needed
 
 
 # What stands at a place in the stream. From UNKNOWN_TYPE on it is an offence; from BAD_MAGIC on there is no
@@ -354,8 +357,9 @@ cdef class Parser:
     line of the admin protocol, of up to 8192 bytes before its newline; without it, as by default, it is an
     offence. ``max_packet_size`` is the largest body that is taken, in bytes, by default 256 MiB.
 
-    What has not come in full is kept in a buffer that never exceeds twice what was fed of it. A parser serves
-    one stream, and is not to be used by two threads at once.
+    What has not come in full is kept in a buffer that never exceeds twice what was fed of it. Its memory stays for
+    what comes next, up to 4 MiB, until it was not needed for a while. A parser serves one stream, and is not to be
+    used by two threads at once.
     """
 
     def __cinit__(
@@ -375,7 +379,7 @@ cdef class Parser:
         self._rules.max_packet_size = <size_t>max_packet_size
 
     def __dealloc__(self):
-        PyMem_Free(self._buffer)
+        self._free_buffer()
 
     @property
     def buffered(self):
@@ -420,6 +424,10 @@ cdef class Parser:
             # A finalizer or another thread may run while a packet is made, and must not move the buffer.
             raise RuntimeError("a parser was fed while it was being fed")
         self._feeding = True
+        if self._buffer != NULL and not self._held:
+            self._unused += 1
+            if self._unused > LONGEST_UNUSED:
+                self._free_buffer()
         try:
             if self._held:
                 offence = self._parse_tail(packets, &data, end)
@@ -428,7 +436,8 @@ cdef class Parser:
             if offence is None or offence.recoverable:
                 self._append(data, <size_t>(end - data), wanted)
             else:
-                self._drop(self._held)
+                self._held = 0
+                self._free_buffer()
                 self._ended = (offence.__class__, str(offence))
         finally:
             self._feeding = False
@@ -514,13 +523,19 @@ cdef class Parser:
         return 0
 
     cdef void _drop(self, size_t size) noexcept:
-        """Forget the first bytes that are kept; with the last of them, their memory."""
+        """Forget the first bytes that are kept; with the last of them, their memory if it is much."""
         self._start += size
         self._held -= size
         if self._held == 0:
-            PyMem_Free(self._buffer)
-            self._buffer = NULL
-            self._start = self._capacity = 0
+            self._start = 0
+            self._unused = 0
+            if self._capacity > MOST_UNUSED:
+                self._free_buffer()
+
+    cdef void _free_buffer(self) noexcept:
+        PyMem_Free(self._buffer)
+        self._buffer = NULL
+        self._start = self._capacity = 0
 
 
 def _wire_numbers():
@@ -582,6 +597,16 @@ def pack_request(type, /, *args):
     more.
     """
     return pack(_wire.REQUEST_MAGIC, type, args)
+
+
+def pack_request_head(type, size_t size, /, *args):
+    """What ``pack_request`` packs but for the last argument, of so many bytes, which is to be sent behind it."""
+    cdef bytes packed = pack(_wire.REQUEST_MAGIC, type, (*args, b""))
+    size += <size_t>PyBytes_GET_SIZE(packed) - HEADER_SIZE
+    if size > <size_t>0xFFFFFFFF:
+        raise ValueError(f"a body of {size} bytes is over the 4294967295 that a packet's header can announce")
+    write_header(PyBytes_AS_STRING(packed), _wire.REQUEST_MAGIC, <uint32_t>type, <uint32_t>size)
+    return packed
 
 
 def pack_response(type, /, *args):

@@ -143,6 +143,8 @@ class JobUpdates(GearmanConnectionManager):
         return self._in_hand(job)[0] is not None
 
     def _flush(self, connection: GearmanConnection, more: bool = False) -> None:
-        data = connection.handler.data_to_send()
-        if data or connection.writable():
-            connection.send(data, more)
+        parts = connection.handler.parts_to_send()
+        for part in parts:
+            connection.send(part, more or part is not parts[-1])
+        if not parts and connection.writable():
+            connection.send(more=more)
