@@ -85,7 +85,8 @@ class Link(asyncio.Protocol):
         """Send what there is to send."""
         parts = self.session.parts_to_send()
         if parts and self.transport is not None and not self.transport.is_closing():
-            self.transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+            for part in parts:  # more than one where a workload is large, and better not copied
+                self.transport.write(part)
 
     def close(self) -> None:
         """Close the connection. What is unsent is dropped."""
