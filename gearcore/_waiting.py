@@ -30,6 +30,9 @@ _OURS: Final = 4e-6
 _LONGEST_REST: Final = 255
 """How many waits are slept through after one that was awake in vain, at most."""
 
+_clock: Final = time.perf_counter
+"""That of ``time.monotonic`` is too coarse on Windows."""
+
 _give_way: Final = getattr(os, "sched_yield", lambda: time.sleep(0))
 
 READ: Final = getattr(select, "POLLIN", 1)
@@ -147,22 +150,22 @@ class Vigil:
 
     def begin(self) -> bool:
         """A wait begins; returns whether to be awake."""
-        self._begun = time.monotonic()
+        self._begun = _clock()
         self._awake = self._soon and not self._rest and not self._alone
         self._in_vain = False
         return self._awake
 
     def goes_on(self) -> bool:
         """There is no answer yet: let others have the processor; returns whether to be awake still."""
-        looked = time.monotonic()
+        looked = _clock()
         _give_way()
-        now = time.monotonic()
+        now = _clock()
         self._in_vain = now - looked > _OURS or now - self._begun > _AWAKE
         return not self._in_vain
 
     def end(self) -> None:
         """The wait is over."""
-        self._soon = time.monotonic() - self._begun < _SOON
+        self._soon = _clock() - self._begun < _SOON
         if self._in_vain:
             self._rest = self._vain = min(2 * self._vain + 1, _LONGEST_REST)
         elif self._awake:

@@ -23,7 +23,7 @@ class World:
         self.asleep = 0
         self.given_way = 0
 
-    def monotonic(self):
+    def clock(self):
         return self.now
 
     def give_way(self):
@@ -51,7 +51,7 @@ class World:
 @pytest.fixture
 def world(monkeypatch):
     world = World()
-    monkeypatch.setattr(_waiting.time, "monotonic", world.monotonic)
+    monkeypatch.setattr(_waiting, "_clock", world.clock)
     monkeypatch.setattr(_waiting, "_give_way", world.give_way)
     monkeypatch.setattr(_waiting, "_processors", lambda: 2)
     return world
