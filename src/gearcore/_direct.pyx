@@ -40,6 +40,7 @@ from gearcore._output cimport (
 from gearcore._replies cimport touch
 from gearcore._ring cimport Ring, ring_init, ring_is_empty, ring_push_back, ring_remove
 from gearcore._state cimport Core, Peer
+from gearcore._vigil cimport Vigil, processors, vigil_begin, vigil_end, vigil_goes_on
 
 cdef extern from "Python.h" nogil:
     PyThreadState *PyEval_SaveThread()
@@ -162,6 +163,7 @@ cdef class DirectSockets:
     cdef Peer **peers                   # by descriptor; NULL where there is none
     cdef int limit                      # how many descriptors `peers` has room for
     cdef int heeded                     # descriptor for which `serve` returns, or -1
+    cdef Vigil vigil
     cdef bint waits_briefly             # for less than a millisecond, if that is asked for
     cdef public bint draining
     cdef Ring gone                      # peers whose socket is closed or broken, by Peer.of_gone
@@ -171,6 +173,7 @@ cdef class DirectSockets:
         self.epoll = -1
         self.heeded = -1
         ring_init(&self.gone)
+        self.vigil.alone = processors() == 1
         self.broker = broker
         self.core = &broker.core
         self.buffer = <char *>malloc(READ_SIZE)
@@ -327,7 +330,7 @@ cdef class DirectSockets:
             self.current = NULL
             if self.core.keep == NULL:
                 state = PyEval_SaveThread()
-                ready = epoll_wait(self.epoll, events, EVENTS, milliseconds(seconds))
+                ready = self._wait_awake(events, seconds)
                 PyEval_RestoreThread(state)
             elif seconds < 0.001 and self.waits_briefly:
                 ready = wait_briefly(self.epoll, events, EVENTS, seconds)
@@ -340,6 +343,18 @@ cdef class DirectSockets:
                 raise OSError(errno, "cannot wait for sockets: epoll_wait failed")
             PyErr_CheckSignals()
         return 0
+
+    cdef int _wait_awake(self, epoll_event *events, double seconds) noexcept nogil:
+        """Wait, awake for a moment if that is likely to be enough."""
+        cdef int ready = 0
+        if vigil_begin(&self.vigil):
+            ready = epoll_wait(self.epoll, events, EVENTS, 0)
+            while ready == 0 and vigil_goes_on(&self.vigil):
+                ready = epoll_wait(self.epoll, events, EVENTS, 0)
+        if ready == 0:
+            ready = epoll_wait(self.epoll, events, EVENTS, milliseconds(seconds))
+        vigil_end(&self.vigil, ready)
+        return ready
 
     cdef int _read(self, Peer *peer) except -1 nogil:
         """Read what there is, or so much of it that the others do not wait for long."""
